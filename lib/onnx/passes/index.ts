@@ -1,0 +1,6 @@
+export { type CutPoints, cut } from "./cut.js";
+export { eliminateDeadCode } from "./eliminate-dead-code.js";
+export { expose, infoOf } from "./expose.js";
+export { rename, renameReads } from "./rename.js";
+export { capturesOf, definedNames, freshNames, mapSubgraphs, readsOf, subgraphsOf, usedNames } from "./scope.js";
+export { type BuildEdit, type SplicedNodes, splice } from "./splice.js";
