@@ -1,1 +1,3 @@
+export * from "./codec/index.js";
 export * from "./graph.js";
+export * from "./passes/index.js";

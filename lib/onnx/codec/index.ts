@@ -1,0 +1,3 @@
+export { dataTypeCodes, dtypeOfCode } from "./data-type.js";
+export { encodeModel } from "./encode.js";
+export { ModelFormatError } from "./model-format-error.js";
