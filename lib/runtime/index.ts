@@ -1,0 +1,24 @@
+export type {
+  Backend,
+  BackendOptions,
+  BackendRun,
+  BackendSession,
+  Feeds,
+  GraphOptimizationLevel,
+  ModelSource,
+  RuntimeStats,
+} from "./backend.js";
+export type { Device } from "./devices.js";
+export { MemoryBudgetError, RuntimeError } from "./errors.js";
+export { onnxruntime } from "./onnxruntime.js";
+export { ResidentTensor } from "./resident.js";
+export {
+  closeRuntime,
+  listDevices,
+  openSession,
+  type RunOptions,
+  runtimeStats,
+  Session,
+  type SessionOptions,
+  uploadTensor,
+} from "./session.js";

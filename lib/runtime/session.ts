@@ -1,0 +1,204 @@
+import { statSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { basename } from "node:path";
+import { encodeModel, type Model, type ValueInfo } from "../onnx/index.js";
+import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
+import type { Backend, BackendSession, Feeds, GraphOptimizationLevel, ModelSource, RuntimeStats } from "./backend.js";
+import { type Device, type DeviceChoice, resolveDevices } from "./devices.js";
+import { RuntimeError } from "./errors.js";
+import { checkFeeds, checkOutputNames } from "./feeds.js";
+import { reserveMemory } from "./memory.js";
+import { onnxruntime } from "./onnxruntime.js";
+import type { ResidentTensor } from "./resident.js";
+
+export interface SessionOptions {
+  /** Default "auto": CUDA where the runtime was built with it, else the CPU. */
+  readonly device?: Device | "auto";
+  /** Threads inside one operator; default as many as the process may use. */
+  readonly threads?: number;
+  /** Default "all". */
+  readonly graphOptimizationLevel?: GraphOptimizationLevel;
+  /** For models given as bytes whose weights lie in other files: the folder of those, or their contents by location. */
+  readonly externalData?: string | Readonly<Record<string, Uint8Array>>;
+  /** Most bytes that opening, or one run, may be expected to take. */
+  readonly memoryBudgetBytes?: number;
+  /** Withdraws the opening. */
+  readonly signal?: AbortSignal;
+  /** How errors call the model; default its file's or its graph's name. */
+  readonly name?: string;
+  /** What executes the graph; default ONNX Runtime in a worker thread. */
+  readonly backend?: Backend;
+}
+
+export interface RunOptions {
+  /** Outputs to compute; default all. */
+  readonly fetches?: readonly string[];
+  /** Outputs that stay with the runtime and come back as `ResidentTensor`. */
+  readonly retain?: readonly string[];
+  /** Withdraws a run that has not started; one that has is finished and its result dropped. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Loads a model for execution. Runs happen outside this thread, which stays responsive.
+ * @param model a model value, the bytes of an `.onnx` file (copied), or its path
+ * @throws MemoryBudgetError before anything is loaded, if the model does not fit
+ * @throws RuntimeError if ONNX Runtime refuses the model; RangeError on a device it was not built for
+ */
+export async function openSession(model: Model | Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
+  const { signal, memoryBudgetBytes, backend = onnxruntime } = options;
+  signal?.throwIfAborted();
+  const source = toSource(model, options.name);
+  // The runtime reads the bytes into a graph and packs the weights: about twice what they take in the file.
+  reserveMemory(`openSession: ${source.name}`, 2 * sourceBytes(source), memoryBudgetBytes);
+  const choices = await resolveDevices(backend, options.device ?? "auto");
+  const { opened, device, deviceNote } = await openOnFirst(choices, source, options, backend);
+  const known = typeof model === "object" && "graph" in model ? model.graph : undefined;
+  return new Session(opened, {
+    name: source.name,
+    device,
+    deviceNote,
+    memoryBudgetBytes,
+    inputs: opened.inputs.map((input) => withShape(input, known?.inputs)),
+    outputs: opened.outputs.map((output) => withShape(output, known?.outputs)),
+  });
+}
+
+/** Puts a tensor where sessions run, to be fed many times without copying. */
+export function uploadTensor(tensor: Tensor, backend: Backend = onnxruntime): Promise<ResidentTensor> {
+  return backend.upload(tensor);
+}
+
+/** Devices the runtime was built for. Whether this machine has them shows when a model is opened on one. */
+export function listDevices(backend: Backend = onnxruntime): Promise<readonly Device[]> {
+  return backend.devices();
+}
+
+/** What is open now. */
+export function runtimeStats(backend: Backend = onnxruntime): RuntimeStats {
+  return backend.stats();
+}
+
+/** Ends the runtime with all its sessions and resident tensors; pending work rejects, the next use starts afresh. */
+export function closeRuntime(backend: Backend = onnxruntime): Promise<void> {
+  return backend.close();
+}
+
+interface SessionFacts {
+  readonly name: string;
+  readonly device: Device;
+  readonly deviceNote: string | undefined;
+  readonly memoryBudgetBytes: number | undefined;
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+}
+
+/** A model ready to run. `release` it, or declare it with `await using`. */
+export class Session {
+  readonly name: string;
+  readonly device: Device;
+  /** Why the device is not the one that was hoped for. */
+  readonly deviceNote: string | undefined;
+  /** What to feed: names, dtypes, shapes as far as known. */
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  readonly #backend: BackendSession;
+  readonly #memoryBudgetBytes: number | undefined;
+  #released: Promise<void> | undefined;
+
+  /** @internal Use `openSession`. */
+  constructor(backend: BackendSession, facts: SessionFacts) {
+    this.#backend = backend;
+    this.name = facts.name;
+    this.device = facts.device;
+    this.deviceNote = facts.deviceNote;
+    this.inputs = facts.inputs;
+    this.outputs = facts.outputs;
+    this.#memoryBudgetBytes = facts.memoryBudgetBytes;
+  }
+
+  /**
+   * Computes outputs from a value for every input. Feeds are copied when called, so they may be changed afterwards;
+   * runs of all sessions execute one after another in the order of the calls.
+   * @returns the outputs by name; those in `retain` as resident tensors, to be disposed by the caller
+   * @throws TypeError on unknown, missing or wrongly typed feeds and after `release`; RangeError on wrong shapes;
+   * MemoryBudgetError before the run starts; RuntimeError if the execution fails; the signal's reason if it fired
+   */
+  run(feeds: Feeds, options?: RunOptions & { readonly retain?: readonly never[] }): Promise<Record<string, Tensor>>;
+  run(feeds: Feeds, options?: RunOptions): Promise<Record<string, Tensor | ResidentTensor>>;
+  async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor | ResidentTensor>> {
+    const { signal, retain = [] } = options;
+    if (this.#released) throw new TypeError(`Session.run: ${this.name} was released; open it again`);
+    signal?.throwIfAborted();
+    checkFeeds(feeds, this.inputs, this.name);
+    const asked = options.fetches ?? this.outputs.map((o) => o.name);
+    const fetches = [...new Set([...asked, ...retain])];
+    checkOutputNames(fetches, this.outputs, this.name);
+    reserveMemory(`Session.run: ${this.name}`, this.#runBytes(feeds, fetches), this.#memoryBudgetBytes);
+    return this.#backend.run(feeds, { fetches, retain, signal });
+  }
+
+  /** Frees the model after the runs asked for before. Doing it twice does no harm. */
+  release(): Promise<void> {
+    this.#released ??= this.#backend.release();
+    return this.#released;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  toString(): string {
+    return `Session(${this.name} on ${this.device})`;
+  }
+
+  /** Copies of the feeds, and the outputs twice: in the runtime and on their way out. Inner values are not known here. */
+  #runBytes(feeds: Feeds, fetches: readonly string[]): number {
+    let bytes = 0;
+    for (const feed of Object.values(feeds)) if ("data" in feed) bytes += feed.byteLength;
+    for (const { name, dtype, shape } of this.outputs) {
+      const fixed = shape?.filter((d) => typeof d === "number");
+      if (dtype && fixed && fetches.includes(name)) bytes += 2 * bytesPerElement(dtype) * sizeOf(fixed);
+    }
+    return bytes;
+  }
+}
+
+function toSource(model: Model | Uint8Array | string, name: string | undefined): ModelSource {
+  if (typeof model === "string") return { model, owned: false, name: name ?? basename(model) };
+  if (model instanceof Uint8Array) return { model, owned: false, name: name ?? `model of ${model.byteLength} bytes` };
+  return { model: encodeModel(model), owned: true, name: name ?? (model.graph.name || "model") };
+}
+
+function sourceBytes({ model }: ModelSource): number {
+  // A path that does not exist is reported by the runtime when it opens it.
+  return typeof model === "string" ? (statSync(model, { throwIfNoEntry: false })?.size ?? 0) : model.byteLength;
+}
+
+async function openOnFirst(
+  choices: readonly DeviceChoice[],
+  source: ModelSource,
+  options: SessionOptions,
+  backend: Backend,
+): Promise<{ opened: BackendSession; device: Device; deviceNote: string | undefined }> {
+  const { threads = availableParallelism(), graphOptimizationLevel = "all", externalData, signal } = options;
+  let deviceNote: string | undefined;
+  for (const { device, optional } of choices) {
+    try {
+      // Bytes handed over for a device that may fail are still needed for the next one.
+      const offered = optional ? { ...source, owned: false } : source;
+      const opened = await backend.open(offered, { device, threads, graphOptimizationLevel, externalData, signal });
+      return { opened, device, deviceNote };
+    } catch (error) {
+      if (!optional || !(error instanceof RuntimeError)) throw error;
+      deviceNote = `${device} was tried first and failed: ${error.message}`;
+    }
+  }
+  throw new TypeError("openSession: no device to try");
+}
+
+/** The model's own declaration of an axis list is better than the runtime's, which cannot tell a scalar from an unknown rank. */
+function withShape(info: ValueInfo, declared: readonly ValueInfo[] | undefined): ValueInfo {
+  const shape = declared?.find((d) => d.name === info.name)?.shape ?? info.shape;
+  return shape === undefined ? info : { ...info, shape };
+}
