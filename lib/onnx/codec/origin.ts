@@ -40,10 +40,12 @@ export interface WithExtras {
 /** The property to spread into a decoded object; nothing where every field was understood. */
 export function extrasOf(fields: readonly Uint8Array[]): WithExtras {
   if (fields.length === 0) return {};
-  return { [extras]: fields.length === 1 ? fields[0]! : concatenate(fields) };
+  return { [extras]: concatenate(fields) };
 }
 
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+/** One array from several; the array itself where there is one. */
+export function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
   const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
   let at = 0;
   for (const part of parts) {

@@ -42,8 +42,8 @@ export const attributeField = {
   ints: 8,
   strings: 9,
   graphs: 11,
-  docString: 13,
   type: 20,
+  refAttrName: 21,
 } as const;
 
 /** AttributeProto.AttributeType, for the types the graph values model. */
