@@ -1,0 +1,3 @@
+export { type InferContext, type InferRule, type Inferred, maxKnownElements, ShapeError } from "./context.js";
+export { type InferGraphOptions, inferGraph, inferNode } from "./infer-graph.js";
+export { inferRules } from "./infer-node.js";
