@@ -92,17 +92,21 @@ export class Rng {
    * @see Marsaglia & Tsang 2000, "The ziggurat method for generating random variables", doi:10.18637/jss.v005.i08
    */
   normal(): number {
-    for (;;) {
-      const word = this.uint32();
-      const layer = word & 255;
-      // The other 24 bits: a signed coordinate, centred so that ±x are equally likely.
-      const coordinate = (word >> 8) + 0.5;
-      const x = coordinate * ziggurat.width[layer]!;
-      if (Math.abs(coordinate) < ziggurat.inside[layer]!) return x;
-      if (layer === 0) return this.#normalTail(coordinate < 0);
-      const below = ziggurat.height[layer]!;
-      if (below + this.uniform() * (ziggurat.height[layer + 1]! - below) < Math.exp(-0.5 * x * x)) return x;
-    }
+    const word = this.uint32();
+    const layer = word & 255;
+    // The other 24 bits: a signed coordinate, centred so that ±x are equally likely.
+    const coordinate = (word >> 8) + 0.5;
+    if (Math.abs(coordinate) < ziggurat.inside[layer]!) return coordinate * ziggurat.width[layer]!;
+    return this.#normalNearEdge(layer, coordinate);
+  }
+
+  /** A point that may lie outside the density: in the tail, or in a layer's wedge, where it is kept or drawn again. */
+  #normalNearEdge(layer: number, coordinate: number): number {
+    if (layer === 0) return this.#normalTail(coordinate < 0);
+    const x = coordinate * ziggurat.width[layer]!;
+    const below = ziggurat.height[layer]!;
+    const y = below + this.uniform() * (ziggurat.height[layer + 1]! - below);
+    return y < Math.exp(-0.5 * x * x) ? x : this.normal();
   }
 
   #normalTail(negative: boolean): number {
@@ -115,7 +119,15 @@ export class Rng {
   /** `n` draws from N(0, 1). */
   normals(n: number): Float32Array {
     const out = new Float32Array(n);
-    for (let i = 0; i < n; i++) out[i] = this.normal();
+    const { width, inside } = ziggurat;
+    for (let i = 0; i < n; i++) {
+      // The first test of normal(), spelled out for speed: 98.8 % of draws end here.
+      const word = this.uint32();
+      const layer = word & 255;
+      const coordinate = (word >> 8) + 0.5;
+      if (Math.abs(coordinate) < inside[layer]!) out[i] = coordinate * width[layer]!;
+      else out[i] = this.#normalNearEdge(layer, coordinate);
+    }
     return out;
   }
 
