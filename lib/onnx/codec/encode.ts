@@ -1,3 +1,4 @@
+import { bytesPerElement, sizeOf } from "../../tensor/index.js";
 import type { Attribute, Graph, Initializer, Model, Node, ValueInfo } from "../graph.js";
 import { dataTypeCodes } from "./data-type.js";
 import { attributeSourceOf, extras, sourceOf, type WithExtras } from "./origin.js";
@@ -134,6 +135,12 @@ function encodeTensor(tensor: Initializer): Encoded {
   w.raw((tensor as WithExtras)[extras]);
   const { data } = tensor;
   if (data.kind === "bytes") {
+    const needed = sizeOf(tensor.shape) * bytesPerElement(tensor.dtype);
+    if (data.bytes.length !== needed) {
+      throw new RangeError(
+        `encodeModel: initializer ${tensor.name}: ${tensor.dtype}[${tensor.shape.join(", ")}] needs ${needed} bytes, got ${data.bytes.length}`,
+      );
+    }
     w.bytes(tensorField.rawData, data.bytes);
   } else {
     const { location, offset, length } = data;
