@@ -1,9 +1,9 @@
 import type { DType } from "../../tensor/index.js";
+import { dtypeOfCode } from "../codec/data-type.js";
 import type { Dim, Shape } from "../graph.js";
 import { isInteger, reader, storeAs, tabulate } from "./contents.js";
 import { type Call, type InferRule, type Inferred, inferred } from "./context.js";
 import { broadcastShapes, isStatic, shapeText } from "./dims.js";
-import { elementType } from "./element-types.js";
 
 /** The broadcast shape of the given inputs; unknown if one of them is. @throws ShapeError where they do not fit */
 export function broadcast(call: Call, which: readonly number[]): Shape | undefined {
@@ -115,7 +115,7 @@ function unary(f?: (x: number) => number, result?: DType): SingleRule {
 const same: InferRule = (call) => call.inputs[0] ?? {};
 
 function cast(call: Call): Inferred {
-  const dtype = elementType(call.int("to", 0));
+  const dtype = dtypeOfCode(call.int("to", 0));
   // A named length stays itself as an integer or a float; as bool it is a question of being zero.
   const contents = call.contents(0)?.map((x) => (typeof x === "number" ? storeAs(dtype, x) : dtype === "bool" ? undefined : x));
   return inferred(dtype, call.shape(0), contents);

@@ -1,9 +1,9 @@
 import { sizeOf } from "../../tensor/index.js";
+import { dtypeOfCode } from "../codec/data-type.js";
 import type { Dim } from "../graph.js";
 import { isInteger, readInitializer } from "./contents.js";
 import { type Call, type InferRule, type Inferred, inferred, maxKnownElements } from "./context.js";
 import { elementsOf, isStatic } from "./dims.js";
-import { elementType } from "./element-types.js";
 import { unknownDims } from "./reshaping.js";
 
 function shapeOf(call: Call): Inferred {
@@ -65,15 +65,15 @@ function range(call: Call): Inferred {
 }
 
 function random(call: Call): Inferred {
-  return inferred(elementType(call.int("dtype", 1)), call.ints("shape"));
+  return inferred(dtypeOfCode(call.int("dtype", 1)), call.ints("shape"));
 }
 
 function randomLike(call: Call): Inferred {
-  return inferred(elementType(call.int("dtype", 0)) ?? call.dtype(0), call.shape(0));
+  return inferred(dtypeOfCode(call.int("dtype", 0)) ?? call.dtype(0), call.shape(0));
 }
 
 function multinomial(call: Call): Inferred {
-  return inferred(elementType(call.int("dtype", 6)), [call.shape(0)?.[0], call.int("sample_size", 1)]);
+  return inferred(dtypeOfCode(call.int("dtype", 6)), [call.shape(0)?.[0], call.int("sample_size", 1)]);
 }
 
 function oneHot(call: Call): Inferred {

@@ -1,7 +1,7 @@
+import { dtypeOfCode } from "../codec/data-type.js";
 import type { Dim, Shape } from "../graph.js";
 import { type Call, type InferRule, type Inferred, inferred } from "./context.js";
 import { broadcastShapes, mergeDim, shapeText } from "./dims.js";
-import { elementType } from "./element-types.js";
 
 /** Checks that a per-channel parameter has one entry for each of `channels`. */
 function checkPerChannel(call: Call, i: number, channels: Dim, what: string): void {
@@ -35,7 +35,7 @@ function layerNormalization(hasBias: boolean): InferRule {
     const axis = shape ? call.axis(call.int("axis", -1), shape.length) : 0;
     checkAffine(call, 1, "scale");
     if (hasBias) checkAffine(call, 2, "bias");
-    const statistic = inferred(elementType(call.int("stash_type", 1)), statistics(shape, axis));
+    const statistic = inferred(dtypeOfCode(call.int("stash_type", 1)), statistics(shape, axis));
     const y = inferred(call.dtype(0), shape);
     return hasBias ? [y, statistic, statistic] : [y, statistic];
   };

@@ -1,10 +1,10 @@
+import { dtypeOfCode } from "../codec/data-type.js";
 import { type Call, type InferRule, type Inferred, inferred } from "./context.js";
 import { convolutionShape } from "./convolution.js";
-import { elementType } from "./element-types.js";
 import { matmulShape } from "./linalg.js";
 
 function quantizeLinear(call: Call): Inferred {
-  return inferred(call.dtype(2) ?? elementType(call.int("output_dtype", 0)) ?? "uint8", call.shape(0));
+  return inferred(call.dtype(2) ?? dtypeOfCode(call.int("output_dtype", 0)) ?? "uint8", call.shape(0));
 }
 
 function dequantizeLinear(call: Call): Inferred {
