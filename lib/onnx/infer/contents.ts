@@ -42,7 +42,24 @@ function roundToFloat16(x: number): number {
   return Math.abs(rounded) > 65504 ? Math.sign(x) * Number.POSITIVE_INFINITY : rounded;
 }
 
-/** The number that `x` becomes when stored as `dtype`; undefined where that is not defined (NaN as int64). */
+function roundToBfloat16(x: number): number {
+  if (!Number.isFinite(x) || x === 0) return x;
+  return roundToMultiple(Math.fround(x), 2 ** (Math.floor(Math.log2(Math.abs(x))) - 7));
+}
+
+/** Whole numbers a dtype holds; those of 64 bits as far as a number is exact. */
+const ranges: Partial<Record<DType, readonly [low: number, high: number]>> = {
+  int8: [-128, 127],
+  uint8: [0, 255],
+  int16: [-32768, 32767],
+  uint16: [0, 65535],
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  uint32: [0, 2 ** 32 - 1],
+  int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+  uint64: [0, Number.MAX_SAFE_INTEGER],
+};
+
+/** The number that `x` becomes when stored as `dtype`; undefined where that is not defined or not exact. */
 export function storeAs(dtype: DType | undefined, x: number): number | undefined {
   switch (dtype) {
     case undefined:
@@ -53,12 +70,13 @@ export function storeAs(dtype: DType | undefined, x: number): number | undefined
     case "float16":
       return roundToFloat16(x);
     case "bfloat16":
-      return roundToMultiple(Math.fround(x), 2 ** (Math.floor(Math.log2(Math.abs(x) || 1)) - 7));
+      return roundToBfloat16(x);
     case "bool":
       return x !== 0 ? 1 : 0;
-    default:
-      return Number.isFinite(x) ? Math.trunc(x) + 0 : undefined; // + 0: integers have no -0
   }
+  const [low, high] = ranges[dtype]!;
+  const whole = Math.trunc(x) + 0; // + 0: integers have no -0
+  return whole >= low && whole <= high ? whole : undefined;
 }
 
 /** Whether arithmetic on `dtype` is on whole numbers. */

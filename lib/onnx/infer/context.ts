@@ -33,17 +33,19 @@ export type InferBody = (body: Graph, inputs: readonly Inferred[], context: Infe
 /** Infers a node's outputs, one or a list in the node's order. */
 export type InferRule = (call: Call) => Inferred | readonly Inferred[];
 
-/** Operands whose shapes cannot go together. */
+/** Operands whose shapes cannot go together, or a shape that is needed and not known. */
 export class ShapeError extends RangeError {
   override readonly name: string = "ShapeError";
-  readonly opType: string;
-  /** Name of the node, or of its first output where the node has none. */
-  readonly node: string;
+  /** Operator of the node at fault, where there is one. */
+  readonly opType: string | undefined;
+  /** Name of that node, or of its first output where the node has none. */
+  readonly node: string | undefined;
 
-  constructor(node: Node, message: string) {
-    super(`${nodeText(node)}: ${message}`);
-    this.opType = node.opType;
-    this.node = node.name || (node.outputs[0] ?? "");
+  /** A message about `node` is preceded by its operator and name. */
+  constructor(message: string, node?: Node) {
+    super(node === undefined ? message : `${nodeText(node)}: ${message}`);
+    this.opType = node?.opType;
+    this.node = node && (node.name || node.outputs[0]);
   }
 }
 
@@ -172,6 +174,6 @@ export class Call {
 
   /** A ShapeError that names this node; the caller throws it. */
   error(message: string): ShapeError {
-    return new ShapeError(this.node, message);
+    return new ShapeError(message, this.node);
   }
 }

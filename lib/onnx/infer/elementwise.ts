@@ -140,7 +140,7 @@ function alongAxis(name: string, otherwise: number): InferRule {
 const softmax: InferRule = (call) => alongAxis("axis", call.opset >= 13 ? -1 : 1)(call);
 
 function dropout(call: Call): Inferred[] {
-  return [call.inputs[0] ?? {}, inferred(call.opset >= 10 || call.opset === 0 ? "bool" : call.dtype(0), call.shape(0))];
+  return [call.inputs[0] ?? {}, inferred(call.opset >= 10 ? "bool" : call.dtype(0), call.shape(0))];
 }
 
 /** First input with the shape of all broadcast into it (PRelu's slope, a bias along the last axis). */

@@ -1,7 +1,7 @@
 import { sizeOf } from "../../tensor/index.js";
 import { dtypeOfCode } from "../codec/data-type.js";
 import type { Dim } from "../graph.js";
-import { isInteger, readInitializer } from "./contents.js";
+import { isInteger, readInitializer, storeAs } from "./contents.js";
 import { type Call, type InferRule, type Inferred, inferred, maxKnownElements } from "./context.js";
 import { elementsOf, isStatic } from "./dims.js";
 import { unknownDims } from "./reshaping.js";
@@ -54,9 +54,10 @@ function range(call: Call): Inferred {
     return inferred(dtype, [start === 0 && delta === 1 ? limit : undefined]);
   }
   if (delta === 0) throw call.error("delta is 0");
-  const count = Math.max(0, Math.ceil((limit - start) / delta));
+  const distance = storeAs(dtype, limit - start);
+  const count = distance === undefined ? undefined : Math.max(0, Math.ceil(distance / delta));
   // A running sum of float32 steps depends on the order of rounding; only whole numbers are followed.
-  if (count > maxKnownElements || !isInteger(dtype)) return inferred(dtype, [count]);
+  if (count === undefined || count > maxKnownElements || !isInteger(dtype)) return inferred(dtype, [count]);
   return inferred(
     dtype,
     [count],

@@ -1,4 +1,5 @@
 import type { Node } from "../graph.js";
+import { attentionRules } from "./attention.js";
 import { Call, type InferBody, type InferContext, type InferRule, type Inferred } from "./context.js";
 import { controlRules } from "./control.js";
 import { convolutionRules } from "./convolution.js";
@@ -24,6 +25,7 @@ export const inferRules: Readonly<Record<string, InferRule>> = {
   ...generationRules,
   ...reductionRules,
   ...normalizationRules,
+  ...attentionRules,
   ...indexingRules,
   ...controlRules,
   ...quantizationRules,

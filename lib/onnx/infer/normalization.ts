@@ -103,13 +103,11 @@ function batchNormalization(call: Call): Inferred[] {
 }
 
 /** Outputs: normalized, mean, inverse deviation, and the sum of input and skip. */
-function skipNormalization(statisticsCount: number): InferRule {
-  return (call) => {
-    const shape = call.shape(0);
-    const statistic = inferred("float32", shape && statistics(shape, shape.length - 1));
-    checkAffine(call, 1, "skip");
-    return [call.like(0), ...new Array<Inferred>(statisticsCount).fill(statistic), call.like(0)];
-  };
+function skipNormalization(call: Call): Inferred[] {
+  const shape = call.shape(0);
+  const statistic = inferred("float32", shape && statistics(shape, shape.length - 1));
+  checkAffine(call, 1, "skip");
+  return [call.like(0), statistic, statistic, call.like(0)];
 }
 
 /** Normalizations, in ONNX and as ONNX Runtime fuses them. */
@@ -126,6 +124,7 @@ export const normalizationRules: Readonly<Record<string, InferRule>> = {
   "com.microsoft.LayerNormalization": layerNormalization(true),
   "com.microsoft.SimplifiedLayerNormalization": layerNormalization(false),
   "com.microsoft.GroupNorm": microsoftGroupNorm,
-  "com.microsoft.SkipLayerNormalization": skipNormalization(2),
-  "com.microsoft.SkipSimplifiedLayerNormalization": skipNormalization(2),
+  "com.microsoft.SkipGroupNorm": (call) => [microsoftGroupNorm(call), call.like(0)],
+  "com.microsoft.SkipLayerNormalization": skipNormalization,
+  "com.microsoft.SkipSimplifiedLayerNormalization": skipNormalization,
 };

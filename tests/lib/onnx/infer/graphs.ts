@@ -1,6 +1,6 @@
-import { inferNode } from "../../../../lib/onnx/infer/index.js";
-import type { Inferred } from "../../../../lib/onnx/infer/index.js";
 import { type AttributeInput, type Dim, type Node, toAttributes } from "../../../../lib/onnx/graph.js";
+import type { Inferred } from "../../../../lib/onnx/infer/index.js";
+import { inferNode } from "../../../../lib/onnx/infer/index.js";
 import type { DType } from "../../../../lib/tensor/index.js";
 
 /** A node with inputs a, b, c… (null omits one) and `outputs` outputs. */
