@@ -1,0 +1,145 @@
+import { SourceMap, type SourceMapPayload } from "node:module";
+import { inspect, types } from "node:util";
+import type { CellError } from "./messages.js";
+import type { CellDiagnostic } from "./typescript-shim.js";
+
+/** A cell that TypeScript rejected; nothing of it ran. */
+export class CellTypeError extends Error {
+  override readonly name = "TypeScriptError";
+  readonly diagnostics: readonly CellDiagnostic[];
+  readonly code: string;
+
+  constructor(diagnostics: readonly CellDiagnostic[], code: string) {
+    super(diagnostics.length > 0 ? describe(diagnostics[0]!) : "the cell does not compile");
+    this.diagnostics = diagnostics;
+    this.code = code;
+  }
+}
+
+/** A cell stopped from outside: by the user, or by a time limit. */
+export class InterruptedError extends Error {
+  override readonly name = "Interrupted";
+}
+
+interface Source {
+  readonly lines: readonly string[];
+  /** From compiled positions to TypeScript ones, one map per compilation step, last step first. */
+  readonly maps: readonly SourceMap[];
+}
+
+interface Place {
+  readonly file: string;
+  /** 1-based. */
+  readonly line: number;
+  readonly column: number;
+}
+
+/** Remembers where compiled code came from, so that errors point into the TypeScript that the user wrote. */
+export class SourceRegistry {
+  readonly #sources = new Map<string, Source>();
+
+  /** @param maps base64 JSON source maps, the last compilation step's first */
+  add(file: string, code: string, maps: readonly string[]): void {
+    this.#sources.set(file, {
+      lines: code.split("\n"),
+      maps: maps.map((map) => new SourceMap(JSON.parse(Buffer.from(map, "base64").toString()) as SourceMapPayload)),
+    });
+  }
+
+  /** The error as Jupyter shows it: TypeScript positions, library frames kept short, no frames of Node or of the kernel. */
+  describe(error: unknown): CellError {
+    if (error instanceof CellTypeError) return this.#describeTypeError(error);
+    if (!isError(error)) {
+      const evalue = typeof error === "string" ? error : inspect(error, { depth: 2 });
+      return { ename: "Thrown", evalue, traceback: [`Thrown: ${evalue}`] };
+    }
+    return { ename: error.name, evalue: error.message, traceback: this.#traceback(error) };
+  }
+
+  #describeTypeError(error: CellTypeError): CellError {
+    const lines = error.code.split("\n");
+    const traceback: string[] = [];
+    let previous: CellDiagnostic | undefined;
+    for (const diagnostic of error.diagnostics) {
+      const continued = previous?.start.offset === diagnostic.start.offset && previous.fileName === diagnostic.fileName;
+      if (continued) {
+        traceback.push(`  ${diagnostic.messageText}`);
+      } else {
+        traceback.push(`TypeScriptError: ${describe(diagnostic)}`);
+        if (!diagnostic.fileName) {
+          traceback.push(...excerpt(lines, diagnostic.start.line + 1, diagnostic.start.character + 1, spanWidth(diagnostic)));
+        }
+      }
+      previous = diagnostic;
+    }
+    return { ename: error.name, evalue: error.message, traceback };
+  }
+
+  #traceback(error: Error, depth = 0): string[] {
+    const lines = [`${error.name}: ${error.message}`];
+    let shown = false;
+    for (const frame of (error.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line))) {
+      const place = this.#place(frame);
+      if (place) {
+        const caller = /at (?:async )?(.+) \(/.exec(frame)?.[1];
+        const name = caller && !/^(eval|Object\.<anonymous>|<anonymous>)$/.test(caller) ? ` in ${caller}` : "";
+        lines.push(`    at ${place.file}, line ${place.line}${name}`);
+        const source = this.#sources.get(place.file);
+        if (!shown && source) lines.push(...excerpt(source.lines, place.line, place.column, 1));
+        shown = true;
+      } else if (!INTERNAL_FRAME.test(frame) && lines.length < MAX_FRAMES) {
+        lines.push(frame);
+      }
+    }
+    if (depth < MAX_CAUSES && isError(error.cause)) {
+      lines.push("Caused by:", ...this.#traceback(error.cause, depth + 1));
+    }
+    if (depth < MAX_CAUSES && error instanceof AggregateError) {
+      for (const inner of error.errors) if (isError(inner)) lines.push("One of:", ...this.#traceback(inner, depth + 1));
+    }
+    return lines;
+  }
+
+  #place(frame: string): Place | undefined {
+    const match = /(?:\(|at (?:async )?)((?:[^()\s]|\s(?=\S))+?):(\d+):(\d+)\)?$/.exec(frame);
+    const source = match && this.#sources.get(match[1]!);
+    if (!match || !source) return undefined;
+    let line = Number(match[2]) - 1;
+    let column = Number(match[3]) - 1;
+    for (const map of source.maps) {
+      const entry = map.findEntry(line, column);
+      if (!("originalLine" in entry)) return undefined;
+      line = entry.originalLine;
+      column = entry.originalColumn;
+    }
+    // The converter puts one line before what the user wrote, so the zero-based compiled line is the one-based cell line.
+    return { file: match[1]!, line: Math.max(line, 1), column: column + 1 };
+  }
+}
+
+const MAX_FRAMES = 10;
+const MAX_CAUSES = 3;
+const INTERNAL_FRAME = /node:|<anonymous>\)?$|[\\/]tslab[\\/]dist[\\/]|[\\/]dist[\\/]kernel[\\/]|[\\/]tweedie[\\/]kernel[\\/]/;
+
+function isError(value: unknown): value is Error {
+  return value instanceof Error || types.isNativeError(value);
+}
+
+function describe({ fileName, start, messageText }: CellDiagnostic): string {
+  return `${fileName ? `${fileName} ` : ""}line ${start.line + 1}:${start.character + 1} - ${messageText}`;
+}
+
+function spanWidth({ start, end }: CellDiagnostic): number {
+  return end.line === start.line ? Math.max(1, end.character - start.character) : 1;
+}
+
+function excerpt(lines: readonly string[], line: number, column: number, width: number): string[] {
+  const text = lines[line - 1];
+  if (text === undefined) return [];
+  const gutter = `${line}`.padStart(5);
+  const indent = text.slice(0, column - 1).replace(/[^\t]/g, " ");
+  return [
+    `${gutter} | ${text}`,
+    `${" ".repeat(gutter.length)} | ${indent}${"^".repeat(Math.max(1, Math.min(width, text.length - column + 1)))}`,
+  ];
+}

@@ -1,0 +1,68 @@
+/** Entry of the engine process: a cell engine that a front end drives over Node's IPC channel (see EngineProcess). */
+import { Worker } from "node:worker_threads";
+import { CellEngine } from "./cell-engine.js";
+import type { EngineMessage, EngineRequest } from "./messages.js";
+import { StreamCapture } from "./stream-capture.js";
+import type { WatchdogData } from "./watchdog.js";
+
+/** File descriptor of the interrupt pipe, as EngineProcess lays it out. */
+const INTERRUPT_PIPE = 4;
+
+const send = (message: EngineMessage): void => void process.send?.(message);
+
+const engine = new CellEngine({
+  emit: (id, event) => {
+    if (event.type !== "stream") streams.flush();
+    send({ op: "event", id, event });
+  },
+});
+const streams = new StreamCapture((name, text) => engine.write(name, text));
+
+// Ctrl-C on a terminal reaches every process of the group; the front end decides what it means.
+process.on("SIGINT", () => undefined);
+process.on("disconnect", () => process.exit());
+process.on("exit", () => streams.flush());
+process.on("uncaughtException", (error) => engine.reportUncaught(error));
+process.on("unhandledRejection", (error) => engine.reportUncaught(error));
+
+const acknowledged = new Int32Array(new SharedArrayBuffer(4));
+const workerData: WatchdogData = { pipe: INTERRUPT_PIPE, acknowledged };
+const watchdog = new Worker(new URL("./watchdog.js", import.meta.url), { workerData, execArgv: [] });
+watchdog.on("message", (reason: string) => {
+  Atomics.add(acknowledged, 0, 1);
+  engine.interrupt(reason || undefined);
+});
+watchdog.unref();
+
+process.on("message", (request: EngineRequest) => void answer(request));
+send({ op: "ready" });
+
+async function answer(request: EngineRequest): Promise<void> {
+  if (request.op === "execute") {
+    const ok = await engine.execute(request);
+    streams.flush();
+    send({ op: "executed", id: request.id, ok });
+    return;
+  }
+  send({ op: "answer", id: request.id, value: attempt(() => query(request)) });
+}
+
+function query(request: Exclude<EngineRequest, { op: "execute" }>): unknown {
+  switch (request.op) {
+    case "complete":
+      return engine.complete(request.code, request.cursor);
+    case "inspect":
+      return engine.inspect(request.code, request.cursor);
+    case "isComplete":
+      return engine.isComplete(request.code);
+  }
+}
+
+/** Completion looks at unfinished code; where the compiler stumbles over it there is simply nothing to offer. */
+function attempt(query: () => unknown): unknown {
+  try {
+    return query();
+  } catch {
+    return undefined;
+  }
+}

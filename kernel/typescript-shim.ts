@@ -1,0 +1,238 @@
+/**
+ * Runs tslab's converter on stock TypeScript.
+ *
+ * tslab 1.0.22 brings a fork of TypeScript 5.0. Its modules reach the compiler through one `require`, so a stand-in put
+ * into the module cache before they load gives cells TypeScript 5.9, bundler resolution, strict checks and source maps.
+ * Everything below relies on unexported parts of tslab and of TypeScript: both are pinned, and a contract test watches.
+ */
+import { createRequire, Module } from "node:module";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+
+export interface Position {
+  readonly offset: number;
+  readonly line: number;
+  readonly character: number;
+}
+
+/** A type error at a zero-based position in the cell (or in the local file `fileName`). */
+export interface CellDiagnostic {
+  readonly start: Position;
+  readonly end: Position;
+  readonly messageText: string;
+  readonly code: number;
+  readonly fileName?: string;
+}
+
+export interface Conversion {
+  readonly output?: string;
+  /** Declarations of everything defined so far, to be passed to the next conversion. */
+  readonly declOutput?: string;
+  readonly diagnostics: readonly CellDiagnostic[];
+  readonly lastExpressionVar?: string;
+  readonly hasToplevelAwait?: boolean;
+  /** JavaScript of local files the cell imports. */
+  readonly sideOutputs?: readonly { readonly path: string; readonly data: string }[];
+}
+
+export interface Converter {
+  convert(previousDeclarations: string, code: string): Conversion;
+  inspect(previousDeclarations: string, code: string, position: number): unknown;
+  complete(
+    previousDeclarations: string,
+    code: string,
+    position: number,
+  ): { readonly start: number; readonly end: number; readonly candidates: readonly string[] };
+  close(): void;
+}
+
+type WriteDisplayData = (
+  display: { data: Record<string, unknown>; metadata?: object; transient?: object },
+  update?: boolean,
+) => void;
+
+/** The parts of tslab that the cell engine stands on. */
+export interface Tslab {
+  readonly createConverter: (options: { isJS: boolean; isBrowser: boolean }) => Converter;
+  readonly isCompleteCode: (code: string) => { readonly completed: boolean; readonly indent?: string };
+  readonly printQuickInfo: (info: unknown) => string;
+  /** The module object: `lastWriteDisplayData` is where `import { display } from "tslab"` sends displays. */
+  readonly jupyter: { lastWriteDisplayData: WriteDisplayData | null };
+}
+
+/** The only tslab whose internals this file knows. */
+export const TSLAB_VERSION = "1.0.22";
+
+/** Root of the tweedie package (from `kernel/` in the sources and from `dist/kernel/` alike). */
+export const PACKAGE_ROOT: string = findPackageRoot();
+
+const FORK = "@tslab/typescript-for-tslab";
+
+type LooseFunction = (...args: never[]) => unknown;
+
+/** Internals of TypeScript 5.9 that stand in for functions that only the fork exports. */
+interface TypeScriptInternals {
+  readonly nullTransformationContext: unknown;
+  getTouchingPropertyName(file: ts.SourceFile, position: number): ts.Node;
+  getContainerNode(node: ts.Node): ts.Node | undefined;
+  readonly SymbolDisplay: {
+    getSymbolDisplayPartsDocumentationAndSymbolKind(
+      checker: ts.TypeChecker,
+      symbol: ts.Symbol,
+      file: ts.SourceFile,
+      enclosing: ts.Node | undefined,
+      location: ts.Node,
+    ): { displayParts: unknown; documentation: unknown; tags: unknown };
+  };
+  readonly Completions: { readonly getCompletionsAtPosition: LooseFunction };
+}
+
+/** Names whose absence from `typescript` or `tslab` would break the kernel; the contract test goes through them. */
+export const TYPESCRIPT_INTERNALS: readonly string[] = [
+  "nullTransformationContext",
+  "getTouchingPropertyName",
+  "getContainerNode",
+  "SymbolDisplay.getSymbolDisplayPartsDocumentationAndSymbolKind",
+  "Completions.getCompletionsAtPosition",
+  "parseIsolatedJSDocComment",
+  "findPrecedingToken",
+  "findNextToken",
+];
+
+const CELL_OPTIONS: ts.CompilerOptions = {
+  strict: true,
+  target: ts.ScriptTarget.ES2022,
+  // With a later module kind TypeScript would accept top-level await silently, and tslab could not tell sync from async cells.
+  module: ts.ModuleKind.ES2020,
+  moduleResolution: ts.ModuleResolutionKind.Bundler,
+  lib: ["lib.es2023.d.ts", "lib.esnext.disposable.d.ts"],
+  checkJs: false,
+  inlineSourceMap: true,
+};
+
+/** "await is only allowed at top level if …", in all its forms; tslab knows the last one. */
+const TOP_LEVEL_AWAIT = new Set([1309, 1375, 1378, 1431, 1432, 2852, 2853, 2854]);
+const AWAIT_OUTSIDE_ASYNC = 1308;
+/** A package without types is `any` in a notebook, not an error. */
+const NO_DECLARATION_FILE = 7016;
+
+let loaded: Tslab | undefined;
+
+/** Loads tslab's converter with stock TypeScript under it.
+ * @throws Error if another tslab than 1.0.22 is installed, or if its TypeScript was already loaded */
+export function loadTslab(): Tslab {
+  if (loaded) return loaded;
+  const fromPackage = createRequire(path.join(PACKAGE_ROOT, "package.json"));
+  const manifest = fromPackage("tslab/package.json") as { version: string };
+  if (manifest.version !== TSLAB_VERSION) {
+    throw new Error(`loadTslab: expected tslab ${TSLAB_VERSION}, got ${manifest.version}; run npm ci in ${PACKAGE_ROOT}`);
+  }
+  const fromTslab = createRequire(fromPackage.resolve("tslab/dist/converter.js"));
+  const forkPath = fromTslab.resolve(FORK);
+  if (fromTslab.cache[forkPath]) throw new Error(`loadTslab: ${FORK} is already loaded; load the kernel before tslab`);
+  const standIn = new Module(forkPath);
+  standIn.filename = forkPath;
+  standIn.loaded = true;
+  standIn.exports = compilerForTslab();
+  fromTslab.cache[forkPath] = standIn;
+
+  const converter = fromTslab("./converter.js") as Pick<Tslab, "createConverter" | "isCompleteCode">;
+  const inspect = fromTslab("./inspect.js") as Pick<Tslab, "printQuickInfo">;
+  loaded = { ...converter, ...inspect, jupyter: fromTslab("./jupyter.js") as Tslab["jupyter"] };
+  return loaded;
+}
+
+function compilerForTslab(): Record<string, unknown> {
+  const internals = ts as unknown as TypeScriptInternals;
+  const compiler: Record<string, unknown> = { ...ts };
+  const dropUnknown = (options: ts.CompilerOptions): ts.CompilerOptions => {
+    const { disableTopLevelAwait: _1, noImplicitUseStrict: _2, ...known } = options;
+    return known;
+  };
+
+  compiler.createWatchCompilerHost = (files: string[], options: ts.CompilerOptions, system: ts.System, ...rest: []) => {
+    const host = ts.createWatchCompilerHost(
+      files,
+      { ...dropUnknown(options), ...CELL_OPTIONS },
+      quietInPackages(system),
+      ...rest,
+    );
+    const cache = ts.createModuleResolutionCache(system.getCurrentDirectory(), (name) => name);
+    host.resolveModuleNameLiterals = (literals, containingFile, redirected, resolvedOptions) =>
+      literals.map(({ text }) => {
+        const resolve = (from: string): ts.ResolvedModuleWithFailedLookupLocations =>
+          ts.resolveModuleName(text, from, resolvedOptions, host, from.includes("/__") ? undefined : cache, redirected);
+        const found = resolve(containingFile);
+        // A notebook can live in any folder: what its own folder does not provide, tweedie's installation does.
+        return found.resolvedModule || text.startsWith(".") ? found : resolve(path.join(PACKAGE_ROOT, "__fallback__.ts"));
+      });
+    // Only files whose text changed are resolved again; otherwise every cell would re-resolve every library.
+    host.hasInvalidatedResolutions = () => false;
+    return host;
+  };
+  compiler.transpileModule = (code: string, options: ts.TranspileOptions) => {
+    const { code: esm, maps } = splitSourceMaps(code);
+    const compilerOptions = { ...dropUnknown(options.compilerOptions ?? {}), inlineSourceMap: true };
+    const result = ts.transpileModule(esm, { ...options, compilerOptions });
+    return { ...result, outputText: [result.outputText, ...maps.map((map) => MAP_PREFIX + map)].join("\n") };
+  };
+  compiler.getPreEmitDiagnosticsOfFiles = (program: ts.Program, files: readonly ts.SourceFile[]) =>
+    files
+      .flatMap((file) => ts.getPreEmitDiagnostics(program, file))
+      .filter((diagnostic) => diagnostic.code !== NO_DECLARATION_FILE)
+      .map((diagnostic) => (TOP_LEVEL_AWAIT.has(diagnostic.code) ? { ...diagnostic, code: AWAIT_OUTSIDE_ASYNC } : diagnostic));
+  compiler.getDefaultTypeRoots = (directory: string, host: { directoryExists(name: string): boolean }) => {
+    const roots: string[] = [];
+    for (let at = directory; ; at = path.dirname(at)) {
+      const root = path.join(at, "node_modules", "@types");
+      if (host.directoryExists(root)) roots.push(root);
+      if (at === path.dirname(at)) return roots;
+    }
+  };
+  compiler.getNullTransformationContext = () => internals.nullTransformationContext;
+  compiler.getQuickInfoAtPosition = (file: ts.SourceFile, checker: ts.TypeChecker, _token: unknown, position: number) => {
+    const node = internals.getTouchingPropertyName(file, position);
+    const symbol = checker.getSymbolAtLocation(node);
+    if (!symbol) return undefined;
+    const { displayParts, documentation, tags } = internals.SymbolDisplay.getSymbolDisplayPartsDocumentationAndSymbolKind(
+      checker,
+      symbol,
+      file,
+      internals.getContainerNode(node),
+      node,
+    );
+    const textSpan = { start: node.getStart(file), length: node.getWidth(file) };
+    return { displayParts, documentation, tags, textSpan };
+  };
+  compiler.Completions = {
+    ...internals.Completions,
+    getCompletionsAtPositionForTslab: internals.Completions.getCompletionsAtPosition,
+  };
+  return compiler;
+}
+
+/** Watching the thousands of files of installed packages costs time and changes nothing. */
+function quietInPackages(system: ts.System): ts.System {
+  const watchFile = system.watchFile!;
+  system.watchFile = (name, ...rest) =>
+    name.includes("/node_modules/") || name.startsWith(`${PACKAGE_ROOT}/dist/`)
+      ? { close: () => undefined }
+      : watchFile.call(system, name, ...rest);
+  return system;
+}
+
+const MAP_PREFIX = "//# sourceMappingURL=data:application/json;base64,";
+
+/** Takes the source maps off converted code: a cell is compiled in two steps, so there are two, the last step's first. */
+export function splitSourceMaps(code: string): { code: string; maps: string[] } {
+  const lines = code.split("\n");
+  const maps = lines.filter((line) => line.startsWith(MAP_PREFIX)).map((line) => line.slice(MAP_PREFIX.length).trim());
+  return { code: lines.filter((line) => !line.startsWith(MAP_PREFIX)).join("\n"), maps };
+}
+
+function findPackageRoot(): string {
+  const here = path.dirname(fileURLToPath(import.meta.url));
+  const parent = path.dirname(here);
+  return path.basename(parent) === "dist" ? path.dirname(parent) : parent;
+}
