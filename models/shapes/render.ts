@@ -48,13 +48,16 @@ function starDistance(x: number, y: number): number {
   return (across * -edgeY + (along - starTip) * edgeX) / length;
 }
 
+/** Width of the plain edge around a pattern, pixels. */
+const rim = 1.5;
+
 /** How much of the pattern's second colour shows at a point of the object's own frame, 0…1; lengths in pixels. */
 const patterns: Readonly<Record<Texture, (x: number, y: number, pitch: number) => number>> = {
   solid: () => 0,
   striped: (x, y, pitch) => {
     const u = (x + y) * Math.SQRT1_2;
     const offset = Math.abs(u - pitch * Math.round(u / pitch));
-    return coverage(pitch * 0.22 - Math.abs(offset));
+    return coverage(pitch * 0.24 - offset);
   },
   dotted: (x, y, pitch) =>
     coverage(pitch * 0.27 - Math.hypot(x - pitch * Math.round(x / pitch), y - pitch * Math.round(y / pitch))),
@@ -89,7 +92,9 @@ export function renderBatch(scenes: readonly Scene[]): Tensor<"float32"> {
     const pixels = renderScene(scene);
     const start = index * 3 * plane;
     for (let i = 0; i < plane; i++) {
-      for (let channel = 0; channel < 3; channel++) data[start + channel * plane + i] = pixels[3 * i + channel]! / 127.5 - 1;
+      data[start + i] = pixels[3 * i]! / 127.5 - 1;
+      data[start + plane + i] = pixels[3 * i + 1]! / 127.5 - 1;
+      data[start + 2 * plane + i] = pixels[3 * i + 2]! / 127.5 - 1;
     }
   });
   return float32(data, [scenes.length, 3, canvasSize, canvasSize]);
@@ -99,6 +104,7 @@ function drawObject(pixels: Uint8Array, object: SceneObject): void {
   const { radius, rgb } = object;
   const distance = signedDistances[object.shape];
   const pattern = patterns[object.texture];
+  const patterned = object.texture !== "solid";
   const pitch = Math.max(5.5, radius * 0.42);
   const second = secondColour(rgb);
   const angle = (object.rotation * Math.PI) / 180;
@@ -115,13 +121,16 @@ function drawObject(pixels: Uint8Array, object: SceneObject): void {
       const dy = object.y - row - 0.5;
       const x = cos * dx + sin * dy;
       const y = cos * dy - sin * dx;
-      const alpha = coverage(-radius * distance(x / radius, y / radius));
+      const depth = -radius * distance(x / radius, y / radius);
+      const alpha = coverage(depth);
       if (alpha === 0) continue;
-      const mix = pattern(x, y, pitch);
+      // The rim stays plain, so that a pattern never frays the outline.
+      const mix = patterned ? coverage(depth - rim) * pattern(x, y, pitch) : 0;
       const at = 3 * (row * canvasSize + column);
       for (let channel = 0; channel < 3; channel++) {
         const paint = rgb[channel]! + mix * (second[channel]! - rgb[channel]!);
-        pixels[at + channel] = Math.round(pixels[at + channel]! + alpha * (paint - pixels[at + channel]!));
+        const under = pixels[at + channel]!;
+        pixels[at + channel] = under + alpha * (paint - under) + 0.5;
       }
     }
   }

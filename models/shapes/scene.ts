@@ -137,8 +137,8 @@ export function sampleScene(rng: Rng, options: SceneOptions = {}): Scene {
     if (scene) return scene;
   }
   throw new RangeError(
-    `sampleScene: no ${kind} scene satisfies ${JSON.stringify(options)}; a colour must contrast with the background, and ` +
-      "two related objects differ in shape and colour; allow more values",
+    `sampleScene: no ${kind} scene satisfies ${JSON.stringify(options)}; a colour must contrast with the background, ` +
+      "small objects are solid, and two related objects differ in shape and colour; allow more values",
   );
 }
 

@@ -183,13 +183,13 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   const config = parseObject(required(configText, folder, "tokenizer_config.json"), `${folder}/tokenizer_config.json`);
   const special = specialText === undefined ? {} : parseObject(specialText, `${folder}/special_tokens_map.json`);
 
-  const kind = config["tokenizer_class"];
+  const kind = config.tokenizer_class;
   if (kind !== undefined && kind !== "CLIPTokenizer" && kind !== "CLIPTokenizerFast") {
     throw new TypeError(
       `loadTokenizer: expected a CLIPTokenizer, got ${JSON.stringify(kind)} (${folder}); only CLIP's is supported`,
     );
   }
-  const maxLength = config["model_max_length"] ?? 77;
+  const maxLength = config.model_max_length ?? 77;
   if (typeof maxLength !== "number" || !Number.isSafeInteger(maxLength) || maxLength < 2 || maxLength > 65_536) {
     throw new TypeError(
       `loadTokenizer: model_max_length is a whole number 2…65536, got ${JSON.stringify(maxLength)} (${folder})`,
