@@ -12,20 +12,20 @@ export function describeValue({ name, dtype, shape }: ValueInfo): string {
  * @throws TypeError on an unknown or missing name, another dtype or a disposed tensor; RangeError on another shape
  */
 export function checkFeeds(feeds: Feeds, inputs: readonly ValueInfo[], model: string): void {
-  const expected = (): string => inputs.map(describeValue).join("; ") || "none";
+  const known = new Set(inputs.map((i) => i.name));
   for (const name of Object.keys(feeds)) {
-    if (inputs.some((i) => i.name === name)) continue;
-    const near = nearestNames(name, inputs.map((i) => i.name)); // biome-ignore format: one line reads better
-    throw new TypeError(
-      `Session.run: ${model} has no input "${name}"${near.length > 0 ? `; did you mean ${near.map((n) => `"${n}"`).join(" or ")}?` : ""} ` +
-        `Its inputs: ${expected()}`,
-    );
+    if (known.has(name)) continue;
+    const all = inputs.map(describeValue).join("; ") || "none";
+    throw new TypeError(`Session.run: ${model} has no input "${name}"; ${didYouMean(name, [...known])}its inputs: ${all}`);
   }
   for (const input of inputs) {
     const feed = feeds[input.name];
-    if (feed === undefined) {
+    if (feed === undefined || feed === null) {
       const missing = inputs.filter((i) => feeds[i.name] === undefined).map(describeValue);
       throw new TypeError(`Session.run: ${model} also needs ${missing.join("; ")}; feed every input`);
+    }
+    if (typeof feed !== "object" || !("dtype" in feed && "shape" in feed)) {
+      throw new TypeError(`Session.run: ${model} expects ${describeValue(input)}, got ${typeName(feed)}; wrap it in a Tensor`);
     }
     if (feed.dtype === "bfloat16") {
       throw new TypeError(`Session.run: ${input.name} is bfloat16, which the runtime cannot take; convert it to float32`);
@@ -41,14 +41,21 @@ export function checkFeeds(feeds: Feeds, inputs: readonly ValueInfo[], model: st
 
 /** @throws TypeError naming the nearest outputs if a name is not among them */
 export function checkOutputNames(names: readonly string[], outputs: readonly ValueInfo[], model: string): void {
-  const known = outputs.map((o) => o.name);
+  const known = new Set(outputs.map((o) => o.name));
   for (const name of names) {
-    if (known.includes(name)) continue;
-    const near = nearestNames(name, known).map((n) => `"${n}"`).join(" or "); // biome-ignore format: one line reads better
-    throw new TypeError(
-      `Session.run: ${model} has no output "${name}"; ${near ? `did you mean ${near}? ` : ""}It has ${known.join(", ")}`,
-    );
+    if (known.has(name)) continue;
+    const all = [...known];
+    throw new TypeError(`Session.run: ${model} has no output "${name}"; ${didYouMean(name, all)}its outputs: ${all.join(", ")}`);
   }
+}
+
+function didYouMean(name: string, known: readonly string[]): string {
+  const near = nearestNames(name, known).map((n) => `"${n}"`);
+  return near.length > 0 ? `did you mean ${near.join(" or ")}? ` : "";
+}
+
+function typeName(x: unknown): string {
+  return x === null ? "null" : typeof x === "object" ? x.constructor.name : typeof x;
 }
 
 function shapeFits(actual: readonly number[], expected: readonly Dim[]): boolean {

@@ -10,6 +10,7 @@ export type {
 } from "./backend.js";
 export type { Device } from "./devices.js";
 export { MemoryBudgetError, RuntimeError } from "./errors.js";
+export { availableMemoryBytes } from "./memory.js";
 export { onnxruntime } from "./onnxruntime.js";
 export { ResidentTensor } from "./resident.js";
 export {

@@ -213,17 +213,20 @@ function giveAway(bytes: Uint8Array, owned: boolean, transfer: ArrayBuffer[]): U
 
 function toOrtOptions(options: BackendOptions, transfer: ArrayBuffer[]): Record<string, unknown> {
   const { device, threads, graphOptimizationLevel, externalData } = options;
+  const folder = typeof externalData === "string" ? externalData : undefined;
+  const contents = typeof externalData === "object" ? Object.entries(externalData) : [];
   return {
     executionProviders: device === "cpu" ? ["cpu"] : [device, "cpu"],
     intraOpNumThreads: threads,
     graphOptimizationLevel,
-    logSeverityLevel: 3,
-    ...(typeof externalData === "string"
-      ? { extra: { session: { model_external_initializers_file_folder_path: externalData } } }
-      : externalData === undefined
-        ? {}
-        : {
-            externalData: Object.entries(externalData).map(([path, data]) => ({ path, data: giveAway(data, false, transfer) })),
-          }),
+    logSeverityLevel: 4, // what goes wrong is thrown; it need not be printed too
+    externalData: contents.map(([path, data]) => ({ path, data: giveAway(data, false, transfer) })),
+    extra: {
+      session: {
+        // Each session has its own threads; between runs they must not spin on cores that others need.
+        force_spinning_stop: "1",
+        ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
+      },
+    },
   };
 }

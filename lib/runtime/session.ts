@@ -48,14 +48,17 @@ export interface RunOptions {
 export async function openSession(model: Model | Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
   const { signal, memoryBudgetBytes, backend = onnxruntime } = options;
   signal?.throwIfAborted();
-  const source = toSource(model, options.name);
-  // The runtime reads the bytes into a graph and packs the weights: about twice what they take in the file.
-  reserveMemory(`openSession: ${source.name}`, 2 * sourceBytes(source), memoryBudgetBytes);
+  const name = options.name ?? nameOf(model);
+  const weights = weightBytes(model);
+  // Weights are read from the bytes into the runtime's own memory and packed for its kernels: at worst twice their size.
+  reserveMemory(`openSession: ${name}`, 2 * weights, memoryBudgetBytes);
+  if (isModel(model)) checkExternalData(model, options.externalData, name);
+  const source: ModelSource = isModel(model) ? { model: encodeModel(model), owned: true, name } : { model, owned: false, name };
   const choices = await resolveDevices(backend, options.device ?? "auto");
   const { opened, device, deviceNote } = await openOnFirst(choices, source, options, backend);
-  const known = typeof model === "object" && "graph" in model ? model.graph : undefined;
+  const known = isModel(model) ? model.graph : undefined;
   return new Session(opened, {
-    name: source.name,
+    name,
     device,
     deviceNote,
     memoryBudgetBytes,
@@ -164,15 +167,34 @@ export class Session {
   }
 }
 
-function toSource(model: Model | Uint8Array | string, name: string | undefined): ModelSource {
-  if (typeof model === "string") return { model, owned: false, name: name ?? basename(model) };
-  if (model instanceof Uint8Array) return { model, owned: false, name: name ?? `model of ${model.byteLength} bytes` };
-  return { model: encodeModel(model), owned: true, name: name ?? (model.graph.name || "model") };
+function isModel(model: Model | Uint8Array | string): model is Model {
+  return typeof model === "object" && "graph" in model;
 }
 
-function sourceBytes({ model }: ModelSource): number {
-  // A path that does not exist is reported by the runtime when it opens it.
-  return typeof model === "string" ? (statSync(model, { throwIfNoEntry: false })?.size ?? 0) : model.byteLength;
+function nameOf(model: Model | Uint8Array | string): string {
+  if (typeof model === "string") return basename(model);
+  return isModel(model) ? model.graph.name || "model" : `model of ${model.byteLength} bytes`;
+}
+
+function weightBytes(model: Model | Uint8Array | string): number {
+  if (typeof model === "string") return fileBytes(model) + fileBytes(`${model}.data`) + fileBytes(`${model}_data`);
+  if (!isModel(model)) return model.byteLength;
+  return model.graph.initializers.reduce((n, { dtype, shape }) => n + bytesPerElement(dtype) * sizeOf(shape), 0);
+}
+
+/** A path that does not exist counts nothing here; the runtime reports it when it opens it. */
+function fileBytes(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+function checkExternalData(model: Model, externalData: SessionOptions["externalData"], name: string): void {
+  for (const { name: initializer, data } of model.graph.initializers) {
+    if (data.kind !== "external") continue;
+    if (typeof externalData === "string" || (externalData && data.location in externalData)) continue;
+    throw new TypeError(
+      `openSession: ${name} keeps "${initializer}" in the file "${data.location}"; pass its folder or its bytes as externalData`,
+    );
+  }
 }
 
 async function openOnFirst(

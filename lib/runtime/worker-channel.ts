@@ -30,6 +30,7 @@ export class WorkerChannel {
     this.#worker = new Worker(new URL("./worker.js", import.meta.url), { name: "onnxruntime", execArgv: [] });
     this.#worker.unref();
     this.#worker.on("message", (reply: { value?: unknown; error?: string }) => this.#finish(reply));
+    this.#worker.on("messageerror", (error: Error) => this.#finish({ error: error.message }));
     this.#worker.on("error", (error: Error) => this.#stop(error.message));
     this.#worker.on("exit", (code) => this.#stop(`it ended with code ${code}`));
   }

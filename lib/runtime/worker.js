@@ -14,7 +14,9 @@ import { dirname, join } from "node:path";
 import { parentPort } from "node:worker_threads";
 import ort from "onnxruntime-node";
 
-ort.env.logLevel = "error";
+ort.env.logLevel = "fatal";
+
+const ortFolder = dirname(createRequire(import.meta.url).resolve("onnxruntime-node"));
 
 /** @type {Map<number, ort.InferenceSession>} */
 const sessions = new Map();
@@ -71,10 +73,12 @@ const operations = {
     /** @type {Record<string, ort.Tensor>} */
     const inputs = {};
     for (const [name, feed] of feeds) inputs[name] = typeof feed === "number" ? kept(feed) : toOrt(feed);
-    const results = await sessions.get(session).run(inputs, fetches);
+    // An empty list would mean every output to ONNX Runtime.
+    const results = fetches.length > 0 ? await sessions.get(session).run(inputs, fetches) : {};
+    const staying = new Set(retain);
     const transfer = [];
     const value = fetches.map((name) => {
-      if (retain.includes(name)) return [name, keep(results[name])];
+      if (staying.has(name)) return [name, keep(results[name])];
       const wire = toWire(results[name]);
       transfer.push(wire.data.buffer);
       return [name, wire];
@@ -101,10 +105,10 @@ const operations = {
 
   async providers() {
     // CUDA and TensorRT are named by every Linux build, though their libraries come in a separate download.
-    const folder = join(dirname(createRequire(import.meta.url).resolve("onnxruntime-node")), `../bin/napi-v6/${process.platform}/${process.arch}`);
-    const files = existsSync(folder) ? readdirSync(folder) : [];
-    const installed = (name) => files.some((file) => file.includes(`providers_${name}`));
-    return { value: ort.listSupportedBackends().filter((b) => b.bundled || installed(b.name)).map((b) => b.name) };
+    const binaries = join(ortFolder, "../bin/napi-v6", process.platform, process.arch);
+    const files = existsSync(binaries) ? readdirSync(binaries) : [];
+    const usable = ort.listSupportedBackends().filter((b) => b.bundled || files.some((f) => f.includes(`providers_${b.name}`)));
+    return { value: usable.map((b) => b.name) };
   },
 };
 
