@@ -84,7 +84,7 @@ export function arrayFromBytes<D extends DType>(dtype: D, bytes: Uint8Array): DT
       `arrayFromBytes: ${dtype} needs a multiple of ${width} bytes, got ${bytes.byteLength}; the data is truncated or the dtype is wrong`,
     );
   }
-  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes); // not slice(): a Buffer's is a view
   return new make(aligned.buffer, aligned.byteOffset, aligned.byteLength / width);
 }
 
