@@ -55,9 +55,17 @@ export function usedNames(graph: Graph): Set<string> {
   return names;
 }
 
-/** A generator of names that clash with nothing in the graph nor with each other: `hint`, `hint.1`, `hint.2`, … */
+function nodeNames(graph: Graph): string[] {
+  return graph.nodes.flatMap((node) => [node.name, ...subgraphsOf(node).flatMap(nodeNames)]);
+}
+
+/**
+ * A generator of names, for values and for nodes, that clash with nothing in the graph nor with each other:
+ * `hint`, `hint.1`, `hint.2`, … (ONNX Runtime refuses two nodes of one name.)
+ */
 export function freshNames(graph: Graph): (hint: string) => string {
   const taken = usedNames(graph);
+  for (const name of nodeNames(graph)) taken.add(name);
   return (hint) => {
     let name = hint;
     for (let k = 1; taken.has(name); k++) name = `${hint}.${k}`;

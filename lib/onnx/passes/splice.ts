@@ -48,7 +48,7 @@ function spliceBehindInput(graph: Graph, name: string, build: BuildEdit): Graph 
   }
   const fresh = freshNames(graph);
   const edited = fresh(`${name}:edited`);
-  const edit = named(build(name, fresh, infoOf(graph, name)), edited);
+  const edit = named(build(name, fresh, infoOf(graph, name)), edited, fresh);
   const reads = new Map([[name, edited]]);
   return extended(graph, edit, [...edit.nodes, ...graph.nodes.map((node) => renameReads(node, reads))]);
 }
@@ -57,7 +57,7 @@ function spliceBehindProducer(graph: Graph, name: string, build: BuildEdit): Gra
   const fresh = freshNames(graph);
   const original = fresh(`${name}:unedited`);
   const info = infoOf(graph, name);
-  const edit = named(build(original, fresh, info), name);
+  const edit = named(build(original, fresh, info), name, fresh);
   const producer = graph.nodes.findIndex((node) => node.outputs.includes(name));
   const nodes = graph.nodes.map((node, i) =>
     i === producer ? { ...node, outputs: node.outputs.map((o) => (o === name ? original : o)) } : node,
@@ -81,12 +81,12 @@ function extended(graph: Graph, edit: SplicedNodes, nodes: readonly Node[]): Gra
 }
 
 /** The edit with its result called `name`: renamed where a node computes it, copied where it is an input or constant. */
-function named(edit: SplicedNodes, name: string): SplicedNodes {
+function named(edit: SplicedNodes, name: string, fresh: (hint: string) => string): SplicedNodes {
   if (!edit.nodes.some((node) => node.outputs.includes(edit.output))) {
     const copy: Node = {
       opType: "Identity",
       domain: "",
-      name: `${name}/Identity`,
+      name: fresh(`${name}/Identity`),
       inputs: [edit.output],
       outputs: [name],
       attributes: {},

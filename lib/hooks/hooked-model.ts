@@ -1,0 +1,239 @@
+import { freshNames, type Graph, type Model, opsetOf, type Shape, splice, type ValueInfo } from "../onnx/index.js";
+import { openSession, type Session, type SessionOptions } from "../runtime/index.js";
+import type { Tensor } from "../tensor/index.js";
+import type { Edit, StepContext } from "./edit.js";
+import { identityOf } from "./edit.js";
+import type { Axis, HookPoint } from "./hook-point.js";
+import { type ModuleTree, moduleTree } from "./module-tree.js";
+import { programEdit, withProgramOutput } from "./program-splice.js";
+import { type Reduction, reductionProgram } from "./reduction.js";
+
+/** What to capture: a pattern, or one with a reduction computed before anything leaves the runtime. */
+export type Capture =
+  | string
+  | {
+      readonly at: string;
+      readonly reduce?: Reduction;
+      /** Key of the result, when one activation is captured in several ways; default its path. */
+      readonly as?: string;
+    };
+
+/** A captured activation. */
+export interface Activation<T extends Tensor = Tensor> {
+  readonly hookPoint: HookPoint;
+  /** Names of the tensor's axes. */
+  readonly axes: readonly Axis[];
+  readonly tensor: T;
+}
+
+export interface Hooks {
+  readonly capture?: readonly Capture[];
+  /** Applied in order; a later edit of the same activation sees the earlier one's result, captures see the last. */
+  readonly edits?: readonly Edit[];
+}
+
+export interface HookedRunOptions extends Hooks {
+  /** Where the run stands in a trajectory, for edits that depend on it. */
+  readonly context?: StepContext;
+  /** Model outputs to compute; default all. */
+  readonly fetches?: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+export interface HookedRun {
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  /** By hook point path, or by the key asked for. */
+  readonly activations: Readonly<Record<string, Activation>>;
+}
+
+export interface HookedModelOptions {
+  /** Axis lengths of inputs: with them the tree shows concrete shapes. */
+  readonly inputShapes?: Readonly<Record<string, Shape>>;
+  readonly session?: SessionOptions;
+  /** Compiled variants kept open; default 4. The one used longest ago is closed first. */
+  readonly maxSessions?: number;
+}
+
+/** One captured value of a rewritten graph. */
+interface Tap {
+  readonly key: string;
+  readonly output: string;
+  readonly hookPoint: HookPoint;
+  readonly axes: readonly Axis[];
+}
+
+interface Compiled {
+  readonly session: Promise<Session>;
+  readonly taps: readonly Tap[];
+  /** Runs under way; the session is closed only when there are none. */
+  running: number;
+  retired: boolean;
+}
+
+/**
+ * A model that can be captured from and edited while it runs. Each combination of captures and edits is a rewritten
+ * graph, compiled once; strengths and directions are inputs of it, so changing them costs nothing. The model
+ * itself is never changed.
+ */
+export class HookedModel {
+  readonly model: Model;
+  readonly #options: HookedModelOptions;
+  readonly #compiled = new Map<string, Compiled>();
+  #tree: ModuleTree | undefined;
+  #released = false;
+
+  constructor(model: Model, options: HookedModelOptions = {}) {
+    this.model = model;
+    this.#options = options;
+  }
+
+  /** Inputs a run must feed; those of edits are fed by themselves. */
+  get inputs(): readonly ValueInfo[] {
+    return this.model.graph.inputs;
+  }
+
+  get outputs(): readonly ValueInfo[] {
+    return this.model.graph.outputs;
+  }
+
+  /** The modules, with what can be hooked. */
+  tree(): ModuleTree {
+    const { inputShapes } = this.#options;
+    this.#tree ??= moduleTree(this.model.graph, { opset: opsetOf(this.model), ...(inputShapes && { inputShapes }) });
+    return this.#tree;
+  }
+
+  /**
+   * Runs the model, with whatever captures and edits are asked for.
+   * @throws UnknownHookPointError before anything runs, if a pattern names nothing
+   */
+  async run(feeds: Readonly<Record<string, Tensor>>, options: HookedRunOptions = {}): Promise<HookedRun> {
+    const { context = { step: 0 }, edits = [], signal } = options;
+    const compiled = this.#compile(options);
+    compiled.running++;
+    try {
+      const session = await compiled.session;
+      const fetches = [...(options.fetches ?? this.outputs.map((o) => o.name)), ...compiled.taps.map((t) => t.output)];
+      const results = await session.run({ ...feeds, ...this.#editFeeds(edits, context) }, { fetches, ...(signal && { signal }) });
+      const activations: Record<string, Activation> = {};
+      for (const { key, output, hookPoint, axes } of compiled.taps)
+        activations[key] = { hookPoint, axes, tensor: results[output]! };
+      const names = options.fetches ?? this.outputs.map((o) => o.name);
+      return { outputs: Object.fromEntries(names.map((name) => [name, results[name]!])), activations };
+    } finally {
+      compiled.running--;
+      await this.#closeRetired(compiled);
+    }
+  }
+
+  /** Compiles ahead, so that the first run does not wait. */
+  async prepare(hooks: Hooks = {}): Promise<void> {
+    await this.#compile(hooks).session;
+  }
+
+  /** Closes every compiled variant after the runs under way. */
+  async release(): Promise<void> {
+    this.#released = true;
+    const all = [...this.#compiled.values()];
+    this.#compiled.clear();
+    for (const c of all) c.retired = true;
+    await Promise.all(all.map((c) => this.#closeRetired(c)));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  #compile({ capture = [], edits = [] }: Hooks): Compiled {
+    if (this.#released) throw new TypeError("HookedModel: it was released; load it again");
+    const key = JSON.stringify([capture.map(captureKey), edits.map((e) => e.structure)]);
+    const known = this.#compiled.get(key);
+    if (known !== undefined) {
+      this.#compiled.delete(key);
+      this.#compiled.set(key, known);
+      return known;
+    }
+    const { model, taps } = capture.length + edits.length === 0 ? { model: this.model, taps: [] } : this.#rewrite(capture, edits);
+    const compiled: Compiled = { session: openSession(model, this.#options.session), taps, running: 0, retired: false };
+    this.#compiled.set(key, compiled);
+    compiled.session.catch(() => this.#compiled.delete(key));
+    const [oldestKey, oldest] = this.#compiled.entries().next().value!;
+    if (this.#compiled.size > (this.#options.maxSessions ?? 4)) {
+      this.#compiled.delete(oldestKey);
+      oldest.retired = true;
+      void this.#closeRetired(oldest);
+    }
+    return compiled;
+  }
+
+  async #closeRetired(compiled: Compiled): Promise<void> {
+    if (!compiled.retired || compiled.running > 0) return;
+    const session = await compiled.session.catch(() => undefined);
+    await session?.release();
+  }
+
+  #rewrite(capture: readonly Capture[], edits: readonly Edit[]): { model: Model; taps: Tap[] } {
+    const opset = opsetOf(this.model);
+    let graph: Graph = this.model.graph;
+    edits.forEach((edit, i) => {
+      for (const point of this.tree().find(edit.pattern)) {
+        const program = edit.program(point, (name) => editInput(i, point, name));
+        graph = splice(point.value, programEdit(program, point, opset))(graph);
+      }
+    });
+    const taps: Tap[] = [];
+    const fresh = freshNames(graph);
+    for (const one of capture) {
+      const { at: pattern, reduce, as } = typeof one === "string" ? { at: one } : one;
+      for (const point of this.tree().find(pattern)) {
+        const key = as ?? point.path;
+        if (taps.some((t) => t.key === key)) {
+          throw new RangeError(`capture ${pattern}: "${key}" is captured already; drop one of them or name it with \`as\``);
+        }
+        const output = fresh(`capture/${key}`);
+        const { program, axes } =
+          reduce === undefined ? { program: undefined, axes: point.axes } : reductionProgram(reduce, point);
+        graph = withProgramOutput(graph, (x, g) => (program?.(x, g) ?? x).cast("float32"), point, output, { opset, fresh });
+        taps.push({ key, output, hookPoint: point, axes });
+      }
+    }
+    return { model: { ...this.model, graph }, taps };
+  }
+
+  #editFeeds(edits: readonly Edit[], context: StepContext): Record<string, Tensor> {
+    const feeds: Record<string, Tensor> = {};
+    edits.forEach((edit, i) => {
+      for (const point of this.tree().find(edit.pattern)) {
+        for (const [name, tensor] of Object.entries(edit.feeds(point, context))) feeds[editInput(i, point, name)] = tensor;
+      }
+    });
+    return feeds;
+  }
+}
+
+function editInput(index: number, point: HookPoint, name: string): string {
+  return `edit.${index}.${point.path}.${name}`;
+}
+
+function captureKey(capture: Capture): unknown {
+  if (typeof capture === "string") return capture;
+  const { at, as, reduce } = capture;
+  return [at, as, typeof reduce === "object" && "program" in reduce ? identityOf(reduce.program) : reduce];
+}
+
+/** A model opened with fixed captures and edits. */
+export interface HookedSession {
+  /** @param options strengths come from `edits`, which default to those the session was opened with and must have their structure */
+  run(feeds: Readonly<Record<string, Tensor>>, options?: Omit<HookedRunOptions, "capture">): Promise<HookedRun>;
+  release(): Promise<void>;
+}
+
+/** Opens a model with captures and edits in place. */
+export async function hookedSession(model: Model, hooks: Hooks, options: HookedModelOptions = {}): Promise<HookedSession> {
+  const hooked = new HookedModel(model, options);
+  await hooked.prepare(hooks);
+  return {
+    run: (feeds, runOptions = {}) => hooked.run(feeds, { ...hooks, ...runOptions }),
+    release: () => hooked.release(),
+  };
+}

@@ -1,0 +1,18 @@
+export { axesOf, positionAxes } from "./axes.js";
+export { at, type Branch, type Edit, type EditOptions, type EditTarget, type StepContext, type Strength } from "./edit.js";
+export { type Axis, type HookPoint, type HookPointKind, UnknownHookPointError } from "./hook-point.js";
+export {
+  type Activation,
+  type Capture,
+  HookedModel,
+  type HookedModelOptions,
+  type HookedRun,
+  type HookedRunOptions,
+  type HookedSession,
+  type Hooks,
+  hookedSession,
+} from "./hooked-model.js";
+export { type ModuleScope, moduleScopesOf } from "./module-path.js";
+export { type Module, type ModuleOutput, ModuleTree, type ModuleTreeOptions, moduleTree } from "./module-tree.js";
+export type { ActivationProgram } from "./program-splice.js";
+export type { CustomReduction, Reduction } from "./reduction.js";
