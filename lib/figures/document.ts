@@ -1,0 +1,64 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+/** Where the kernel keeps its contract with the library: `globalThis[notebookSymbol]`. */
+export const notebookSymbol: unique symbol = Symbol.for("tweedie.notebook");
+
+/** The method by which a value shows itself in a notebook. */
+export const jupyterDisplay: unique symbol = Symbol.for("Jupyter.display");
+
+/** One value in several formats, by MIME type; the reader picks the richest it knows. */
+export type MimeBundle = { readonly [mime: string]: unknown };
+
+/** Anything that shows itself in a notebook. */
+export interface Displayable {
+  [jupyterDisplay](): MimeBundle | Promise<MimeBundle>;
+}
+
+// A process without our kernel (stock tslab) serves one notebook: its document is the process.
+const processState = new Map<string, unknown>();
+
+/** What has been put once into the document that outputs go to. */
+export function documentState(): Map<string, unknown> {
+  const runtime = (globalThis as { [notebookSymbol]?: { documentState?: Map<string, unknown> } })[notebookSymbol];
+  return runtime?.documentState ?? processState;
+}
+
+/** A short id, new in this document. */
+export function documentId(prefix: string): string {
+  const state = documentState();
+  const count = ((state.get("figure-count") as number | undefined) ?? 0) + 1;
+  state.set("figure-count", count);
+  return `${prefix}-${count}`;
+}
+
+let plotlySource: string | undefined;
+
+function readPlotly(): string {
+  plotlySource ??= readFileSync(createRequire(import.meta.url).resolve("plotly.js-cartesian-dist-min"), "utf8");
+  return plotlySource;
+}
+
+// Draws in the text colour of the page, so that figures read on light and on dark ground.
+const drawScript = `window.tweedieFigures={draw:function(el,spec,behaviour){
+var color=getComputedStyle(el).color,layout=Object.assign({},spec.layout);
+layout.font=Object.assign({},layout.font,{color:color});
+el.innerHTML="";
+return Plotly.newPlot(el,{data:spec.data,layout:layout,frames:spec.frames,config:spec.config}).then(function(){
+if(behaviour)behaviour(el,spec.extra,color);
+el.setAttribute("data-drawn","yes")})
+}};`;
+
+/**
+ * The script that brings plotly.js and the drawing code into a document, once: empty when the document has it.
+ * A figure that is replaced later must not carry it, or the replacement takes the library away.
+ * @param standalone for a document of its own: always the script
+ */
+export function plotlyLoader(standalone = false): string {
+  const state = documentState();
+  if (!standalone) {
+    if (state.get("plotly-loaded") === true) return "";
+    state.set("plotly-loaded", true);
+  }
+  return `<script>if(!window.Plotly){${readPlotly()}\n}\n${drawScript}</script>`;
+}

@@ -1,0 +1,82 @@
+/** A curve as pairs of equally long arrays. */
+export interface Curve {
+  readonly x: Float64Array;
+  readonly y: Float64Array;
+}
+
+/** Numbers in any of the forms callers have them. */
+export type Numbers = Float32Array | Float64Array | Int32Array | readonly number[];
+
+/**
+ * At most about `limit` points of a curve that look like all of them: from each stretch its lowest and its highest point.
+ * The ends stay; non-finite values are left out.
+ */
+export function downsample(x: Numbers, y: Numbers, limit = 1000): Curve {
+  if (x.length !== y.length)
+    throw new RangeError(`downsample: x has ${x.length} values and y has ${y.length}; they must be equally many`);
+  const finite: number[] = [];
+  for (let i = 0; i < y.length; i++) if (Number.isFinite(y[i]) && Number.isFinite(x[i])) finite.push(i);
+  let kept = finite;
+  if (finite.length > limit) {
+    const stretches = Math.max(1, Math.floor((limit - 2) / 2));
+    const chosen = new Set([finite[0]!, finite.at(-1)!]);
+    for (let s = 0; s < stretches; s++) {
+      const from = Math.floor((s * finite.length) / stretches);
+      const to = Math.floor(((s + 1) * finite.length) / stretches);
+      let low = from;
+      let high = from;
+      for (let i = from; i < to; i++) {
+        if (y[finite[i]!]! < y[finite[low]!]!) low = i;
+        if (y[finite[i]!]! > y[finite[high]!]!) high = i;
+      }
+      chosen.add(finite[low]!).add(finite[high]!);
+    }
+    kept = [...chosen].sort((a, b) => a - b);
+  }
+  return { x: Float64Array.from(kept, (i) => x[i]!), y: Float64Array.from(kept, (i) => y[i]!) };
+}
+
+/**
+ * Exponential moving average without start-up bias: a weighted mean of what came before, with weights that
+ * fall by `decay` per point. Non-finite values are passed over.
+ */
+export function smooth(y: Numbers, decay: number): Float64Array {
+  const out = new Float64Array(y.length);
+  let sum = 0;
+  let weight = 0;
+  for (let i = 0; i < y.length; i++) {
+    if (Number.isFinite(y[i])) {
+      sum = decay * sum + (1 - decay) * y[i]!;
+      weight = decay * weight + (1 - decay);
+    }
+    out[i] = weight > 0 ? sum / weight : Number.NaN;
+  }
+  return out;
+}
+
+/** Counts of values in `bins` equal bins over `range`; values outside go to the nearest end. */
+export interface Histogram {
+  readonly counts: Float64Array;
+  /** Bin centres. */
+  readonly centers: Float64Array;
+  readonly width: number;
+}
+
+export function histogram(values: Numbers, bins: number, range?: readonly [number, number]): Histogram {
+  let [low, high] = range ?? [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  if (range === undefined) {
+    for (const v of values) {
+      if (!Number.isFinite(v)) continue;
+      low = Math.min(low, v);
+      high = Math.max(high, v);
+    }
+    if (low > high) [low, high] = [0, 1];
+  }
+  if (low === high) [low, high] = [low - 0.5, high + 0.5];
+  const width = (high - low) / bins;
+  const counts = new Float64Array(bins);
+  for (const v of values) {
+    if (Number.isFinite(v)) counts[Math.min(bins - 1, Math.max(0, Math.floor((v - low) / width)))]! += 1;
+  }
+  return { counts, centers: Float64Array.from({ length: bins }, (_, i) => low + (i + 0.5) * width), width };
+}

@@ -1,0 +1,123 @@
+import type { Tensor } from "../tensor/tensor.js";
+import { hoverText, plotText } from "./escape.js";
+import { type Behaviour, Figure } from "./figure.js";
+import { axis, frame } from "./layout.js";
+import { cividis, classStyle, ink } from "./palette.js";
+import { type Pictures, picturesOf, pngUri, spriteSheet } from "./picture.js";
+import type { PlotObject, Trace } from "./plot-value.js";
+import { countText } from "./text.js";
+
+export interface EmbeddingScatterOptions {
+  readonly title?: string;
+  readonly subtitle?: string;
+  /** A class per point: one colour and one legend entry each. */
+  readonly labels?: readonly string[];
+  /** Or a number per point: a colour scale. */
+  readonly values?: ArrayLike<number>;
+  /** What labels or values are, with unit. */
+  readonly colorLabel?: string;
+  /** One picture per point, shown under the pointer. */
+  readonly pictures?: Pictures;
+  /** Float values shown as black and white in `pictures`; default [0, 1]. */
+  readonly range?: readonly [number, number];
+  /** One text per point, shown under the pointer. */
+  readonly texts?: readonly string[];
+  readonly xLabel?: string;
+  readonly yLabel?: string;
+  /** Side of the pictures in the sheet, in pixels; default 32, or 24 above 2 000 points. */
+  readonly thumbnail?: number;
+}
+
+/**
+ * Points of a 2-D embedding, coloured by class or number; the pointer shows a point's picture and text.
+ * All pictures travel in one PNG.
+ * @param points float32 tensor [n, 2]
+ * @throws RangeError for another shape, or when labels, values, pictures or texts are not one per point
+ */
+export function embeddingScatter(points: Tensor, options: EmbeddingScatterOptions = {}): Figure {
+  if (points.shape.length !== 2 || points.shape[1] !== 2 || points.dtype !== "float32") {
+    throw new RangeError(`embeddingScatter: expected a float32 tensor [n, 2], got ${points}`);
+  }
+  const n = points.shape[0]!;
+  const { title = "Embedding", labels, values, texts, colorLabel, xLabel = "dimension 1", yLabel = "dimension 2" } = options;
+  const pictures = options.pictures === undefined ? undefined : picturesOf(options.pictures, options.range);
+  for (const [name, series] of Object.entries({ labels, values, pictures, texts })) {
+    if (series !== undefined && series.length !== n)
+      throw new RangeError(`embeddingScatter: expected ${n} ${name}, one per point, got ${series.length}`);
+  }
+  const xy = points.data as Float32Array;
+  const size = n > 3000 ? 4 : n > 800 ? 5 : 7;
+  const trace = (indices: readonly number[], marker: PlotObject, name: string | undefined): Trace => ({
+    type: "scatter",
+    mode: "markers",
+    x: Float32Array.from(indices, (i) => xy[2 * i]!),
+    y: Float32Array.from(indices, (i) => xy[2 * i + 1]!),
+    marker: { size, opacity: 0.8, line: { width: 0 }, ...marker },
+    customdata: Int32Array.from(indices),
+    ...(texts === undefined ? {} : { text: indices.map((i) => plotText(texts[i]!)) }),
+    ...(name === undefined ? { showlegend: false } : { name: plotText(name) }),
+    hovertemplate: `${texts === undefined ? "point %{customdata}" : "%{text}"}${
+      values === undefined ? "" : `<br>${hoverText(colorLabel ?? "value")} <b>%{marker.color:.4~g}</b>`
+    }<extra>${name === undefined ? "" : hoverText(name)}</extra>`,
+  });
+  const everything = Array.from({ length: n }, (_, i) => i);
+  const classes = labels === undefined ? [] : [...new Set(labels)].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  let data: Trace[];
+  if (labels !== undefined) {
+    data = classes.map((name, k) =>
+      trace(
+        everything.filter((i) => labels[i] === name),
+        classStyle(k),
+        name,
+      ),
+    );
+  } else if (values !== undefined) {
+    const bar = { title: { text: plotText(colorLabel ?? "value"), side: "right" }, thickness: 12, outlinewidth: 0 };
+    data = [
+      trace(everything, { color: Float32Array.from(values), colorscale: cividis, showscale: true, colorbar: bar }, undefined),
+    ];
+  } else data = [trace(everything, { color: ink.main }, undefined)];
+  const subtitle =
+    options.subtitle ?? `${countText(n)} points${pictures === undefined ? "" : " · point at one to see its picture"}`;
+  return new Figure({
+    data,
+    layout: {
+      ...frame({ title, subtitle, height: 520, margin: { t: 64 } }),
+      xaxis: axis(xLabel, { showticklabels: false, ticks: "" }),
+      yaxis: axis(yLabel, { showticklabels: false, ticks: "", scaleanchor: "x" }),
+      hovermode: "closest",
+      hoverdistance: 12,
+      dragmode: "pan",
+      legend: { title: { text: plotText(colorLabel ?? "") }, itemsizing: "constant", bgcolor: "rgba(0,0,0,0)" },
+      showlegend: classes.length > 0,
+    },
+    config: { scrollZoom: true },
+    behaviour: pictures === undefined ? undefined : pictureOnHover(pictures, options.thumbnail ?? (n > 2000 ? 24 : 32)),
+    summary: `${title}: ${n} points${classes.length === 0 ? "" : ` in ${classes.length} classes (${classes.slice(0, 12).join(", ")})`}`,
+  });
+}
+
+// Plotly's own hover text stays; the picture stands beside the point, on the side with room.
+const hoverScript = `function(el,d){
+var tip=document.createElement("div"),side=112,k=side/d.size;
+tip.setAttribute("aria-hidden","true");
+tip.style.cssText="position:absolute;display:none;pointer-events:none;z-index:10;border-radius:6px;border:2px solid #fff;box-shadow:0 1px 6px rgba(0,0,0,.45);image-rendering:pixelated;background:#888 no-repeat;width:"+side+"px;height:"+side+"px";
+tip.style.backgroundImage="url("+d.sheet+")";
+tip.style.backgroundSize=d.width*k+"px "+d.height*k+"px";
+el.style.position="relative";el.appendChild(tip);
+el.on("plotly_hover",function(e){
+var p=e.points[0],i=p.customdata;if(i===undefined)return;
+tip.style.backgroundPosition=-(i%d.columns)*side+"px "+-Math.floor(i/d.columns)*side+"px";
+var x=p.xaxis.l2p(p.x)+p.xaxis._offset,y=p.yaxis.l2p(p.y)+p.yaxis._offset;
+tip.style.left=Math.max(0,Math.min(el.clientWidth-side-4,x-side/2))+"px";
+tip.style.top=(y>side+24?y-side-20:y+20)+"px";
+tip.style.borderColor=(p.fullData.marker.color&&typeof p.fullData.marker.color==="string")?p.fullData.marker.color:"#fff";
+tip.setAttribute("data-point",i);
+tip.style.display="block";});
+el.on("plotly_unhover",function(){tip.style.display="none"});
+}`;
+
+function pictureOnHover(pictures: ReturnType<typeof picturesOf>, size: number): Behaviour {
+  const { sheet, columns } = spriteSheet(pictures, size);
+  return { script: hoverScript, data: { sheet: pngUri(sheet), columns, size, width: sheet.width, height: sheet.height } };
+}

@@ -1,0 +1,91 @@
+import { documentId, jupyterDisplay, type MimeBundle, plotlyLoader } from "./document.js";
+import { escapeHtml, scriptJson } from "./escape.js";
+import { type Json, type PlotObject, type PlotValue, plotJson, type Trace } from "./plot-value.js";
+
+/** What a figure does beyond Plotly once it is drawn. */
+export interface Behaviour {
+  /** A JavaScript function expression `(element, data, textColor) => void`; fixed text, never built from user data. */
+  readonly script: string;
+  /** Handed to the function as its second argument. */
+  readonly data: PlotValue;
+}
+
+export interface FigureSpec {
+  readonly data: readonly Trace[];
+  readonly layout: PlotObject;
+  readonly frames?: readonly PlotObject[] | undefined;
+  readonly config?: PlotObject | undefined;
+  readonly behaviour?: Behaviour | undefined;
+  /** One or two sentences with the figure's numbers: its plain-text form, and its description for screen readers. */
+  readonly summary: string;
+}
+
+const commonConfig: PlotObject = {
+  responsive: true,
+  displaylogo: false,
+  showTips: false,
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+};
+
+/** A Plotly figure as plain data, which shows itself in a notebook. Typed arrays are encoded only when it is shown. */
+export class Figure {
+  readonly data: readonly Trace[];
+  readonly layout: PlotObject;
+  readonly frames: readonly PlotObject[] | undefined;
+  readonly config: PlotObject;
+  readonly behaviour: Behaviour | undefined;
+  readonly summary: string;
+
+  constructor(spec: FigureSpec) {
+    this.data = spec.data;
+    this.layout = spec.layout;
+    this.frames = spec.frames;
+    this.config = { ...commonConfig, ...spec.config };
+    this.behaviour = spec.behaviour;
+    this.summary = spec.summary;
+  }
+
+  /** The figure in Plotly's JSON (arrays as base64), readable by Plotly in any language. */
+  toJSON(): { [key: string]: Json } {
+    const { data, layout, frames, config } = this;
+    return plotJson({ data, layout, frames, config }) as { [key: string]: Json };
+  }
+
+  /** A complete HTML document with this figure, which opens anywhere without network. */
+  toPage(): string {
+    return [
+      `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${escapeHtml(this.summary)}</title>`,
+      "<style>:root{color-scheme:light dark}body{font:14px system-ui,sans-serif;max-width:860px;margin:1em auto}</style></head>",
+      `<body>${this.#fragment(true)}</body></html>`,
+    ].join("\n");
+  }
+
+  [jupyterDisplay](): MimeBundle {
+    return {
+      "application/vnd.plotly.v1+json": this.toJSON(),
+      "text/html": this.#fragment(false),
+      "text/plain": this.summary,
+    };
+  }
+
+  #fragment(standalone: boolean): string {
+    const loader = plotlyLoader(standalone);
+    const id = documentId("tweedie-figure");
+    const spec = scriptJson({ ...this.toJSON(), extra: plotJson(this.behaviour?.data) });
+    const height = Number(this.layout.height ?? 450);
+    // An element is looked up by "not drawn yet": an output left from an earlier kernel may bear the same id.
+    return [
+      loader,
+      `<div id="${id}" role="figure" aria-label="${escapeHtml(this.summary)}" style="width:100%;min-height:${height}px">`,
+      "<noscript>This figure is drawn by a script; open it where scripts may run.</noscript></div>",
+      `<script>(function(){var el=document.querySelector('#${id}:not([data-drawn])'),spec=${spec};`,
+      "function say(t){el.textContent=t}",
+      'if(el)el.setAttribute("data-drawn","");',
+      "(function wait(left){if(!el)return;",
+      `if(window.Plotly&&window.tweedieFigures)tweedieFigures.draw(el,spec,${this.behaviour?.script ?? "null"}).catch(function(e){say("This figure could not be drawn: "+e.message)});`,
+      "else if(left>0)setTimeout(function(){wait(left-1)},50);",
+      'else say("plotly.js is not in this document: it came with a figure whose output was cleared. Run that cell, then this one, again.")',
+      "})(400)})()</script>",
+    ].join("");
+  }
+}

@@ -1,0 +1,38 @@
+export { type ActivationMapsOptions, activationMaps } from "./activation-maps.js";
+export { type BarSeries, type BarsOptions, barsWithIntervals, type Estimate } from "./bars-with-intervals.js";
+export { type ConfusionMatrixOptions, confusionMatrix } from "./confusion-matrix.js";
+export { type DenoisedOverTimeOptions, type DenoisingFilm, denoisedOverTime } from "./denoised-over-time.js";
+export { type Displayable, jupyterDisplay, type MimeBundle } from "./document.js";
+export { type Curve, downsample, type Histogram, histogram, type Numbers, smooth } from "./downsample.js";
+export { type EmbeddingScatterOptions, embeddingScatter } from "./embedding-scatter.js";
+export { escapeHtml, hoverText, plotText, scriptJson } from "./escape.js";
+export { type FeatureCard, type FeatureCardOptions, type FeatureExample, featureCard } from "./feature-card.js";
+export { type Behaviour, Figure, type FigureSpec } from "./figure.js";
+export { type HeatmapOptions, heatmap } from "./heatmap.js";
+export { HtmlBlock } from "./html-block.js";
+export { type ImageGridOptions, imageGrid } from "./image-grid.js";
+export { type LossCurveOptions, type LossSeries, lossCurve } from "./loss-curve.js";
+export { type ModuleNode, type ModuleTreeOptions, moduleTree } from "./module-tree.js";
+export { type NoiseScheduleOptions, noiseSchedule } from "./noise-schedule.js";
+export { type ColorScale, cividis, classStyle, okabeIto, signed, viridis } from "./palette.js";
+export {
+  heatOverlay,
+  type Picture,
+  type Pictures,
+  picturesOf,
+  pngUri,
+  resizePicture,
+  type SpriteSheet,
+  spriteSheet,
+} from "./picture.js";
+export { type Json, type PlotArray, type PlotObject, type PlotValue, plotJson, type Trace } from "./plot-value.js";
+export { type SaeHealth, type SaeHealthOptions, saeHealth } from "./sae-health.js";
+export {
+  type SteeringComparison,
+  type SteeringComparisonOptions,
+  type SteeringCurve,
+  type SteeringRow,
+  steeringComparison,
+} from "./steering-comparison.js";
+export { type Cell, type Column, type ColumnSource, type TableOptions, table } from "./table.js";
+export { countText, numberText, percentText } from "./text.js";

@@ -1,0 +1,52 @@
+import { createRequire } from "node:module";
+import { type MimeBundle, notebookSymbol } from "../figures/document.js";
+
+/** One output as Jupyter's messages carry it. */
+export interface DisplayData {
+  readonly data: MimeBundle;
+  readonly metadata?: { readonly [key: string]: unknown };
+  readonly transient?: { readonly display_id?: string };
+}
+
+/** What a kernel offers the library, at `globalThis[Symbol.for("tweedie.notebook")]`. */
+export interface NotebookRuntime {
+  /** Puts an output into the running cell, or with `update` replaces those of the same `display_id`. */
+  display(output: DisplayData, update?: boolean): void;
+  /** Clears the running cell's outputs, with `wait` not before the next one comes. */
+  clear(wait?: boolean): void;
+  /** Aborted when the user interrupts the running cell. */
+  readonly signal: AbortSignal | undefined;
+  /** What the document already holds, such as plotly.js. */
+  readonly documentState: Map<string, unknown>;
+}
+
+/** The kernel this code runs in: ours, a best effort on stock tslab, or undefined outside any notebook. */
+export function notebookRuntime(): NotebookRuntime | undefined {
+  return (globalThis as { [notebookSymbol]?: NotebookRuntime })[notebookSymbol] ?? stockTslab();
+}
+
+/** The running cell's signal, for passing on to long work; undefined outside a cell of our kernel. */
+export function currentSignal(): AbortSignal | undefined {
+  return notebookRuntime()?.signal;
+}
+
+interface TslabJupyter {
+  readonly lastWriteDisplayData?: ((output: object, update: boolean) => void) | null;
+}
+
+/**
+ * Stock tslab writes displays through a variable of its loaded module. It must be that very module (a second copy
+ * is "Not ready"), so it is looked up among the modules already loaded, never imported.
+ */
+function stockTslab(): NotebookRuntime | undefined {
+  const cache = createRequire(import.meta.url).cache as Record<string, { exports: TslabJupyter } | undefined>;
+  const path = Object.keys(cache).find((key) => /[\\/]tslab[\\/]dist[\\/]jupyter\.js$/.test(key));
+  const jupyter = path === undefined ? undefined : cache[path]?.exports;
+  if (typeof jupyter?.lastWriteDisplayData !== "function") return undefined;
+  return {
+    display: (output, update = false) => jupyter.lastWriteDisplayData?.({ metadata: {}, transient: {}, ...output }, update),
+    clear: () => undefined,
+    signal: undefined,
+    documentState: new Map(),
+  };
+}

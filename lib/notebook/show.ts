@@ -1,0 +1,48 @@
+import { inspect } from "node:util";
+import { type Displayable, documentId, jupyterDisplay, type MimeBundle } from "../figures/document.js";
+import { type ColumnSource, table } from "../figures/table.js";
+import { notebookRuntime } from "./runtime.js";
+
+/** The formats in which a value shows itself; values that do not know how are inspected. */
+export function bundleOf(value: unknown): MimeBundle | Promise<MimeBundle> {
+  if ((typeof value === "object" && value !== null) || typeof value === "function") {
+    if (typeof (value as Partial<Displayable>)[jupyterDisplay] === "function") return (value as Displayable)[jupyterDisplay]();
+    const { columnNames, array } = value as Partial<ColumnSource>;
+    if (typeof columnNames === "function" && typeof array === "function") return table(value as ColumnSource)[jupyterDisplay]();
+  }
+  return { "text/plain": typeof value === "string" ? value : inspect(value, { depth: 3 }) };
+}
+
+/**
+ * Shows values in the running cell, each as its richest form; outside a notebook, as text on standard output.
+ * A value that takes time to draw itself gets its place at once and is filled in when it is ready.
+ */
+export function show(...values: readonly unknown[]): void {
+  for (const value of values) {
+    const bundle = bundleOf(value);
+    if (bundle instanceof Promise) showLater(bundle);
+    else emit(bundle);
+  }
+}
+
+function emit(data: MimeBundle, id?: string, update = false): void {
+  const runtime = notebookRuntime();
+  if (runtime === undefined) console.log(String(data["text/plain"] ?? ""));
+  else runtime.display({ data, metadata: {}, transient: id === undefined ? {} : { display_id: id } }, update);
+}
+
+function showLater(pending: Promise<MimeBundle>): void {
+  if (notebookRuntime() === undefined) {
+    pending.then(
+      (data) => emit(data),
+      (error: unknown) => console.error(error),
+    );
+    return;
+  }
+  const id = documentId("tweedie-later");
+  emit({ "text/plain": "…" }, id);
+  pending.then(
+    (data) => emit(data, id, true),
+    (error: unknown) => emit({ "text/plain": `This value could not be shown: ${error}` }, id, true),
+  );
+}
