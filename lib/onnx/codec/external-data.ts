@@ -1,0 +1,162 @@
+import { open, realpath, stat } from "node:fs/promises";
+import { isAbsolute, join, relative, win32 } from "node:path";
+import { arrayFromBytes, Tensor } from "../../tensor/index.js";
+import type { Attribute, Graph, Initializer, InitializerData, Model } from "../graph.js";
+import { ModelFormatError } from "./model-format-error.js";
+
+/** Initializer data in a file beside the model. */
+export type ExternalData = Extract<InitializerData, { readonly kind: "external" }>;
+
+// The folder a loaded reference is relative to. Spreads of models and initializers keep the data object.
+const folders = new WeakMap<ExternalData, string>();
+
+/** The folder of a loaded initializer's file; undefined for data that `loadModel` did not read. */
+export function externalFolderOf(data: ExternalData): string | undefined {
+  return folders.get(data);
+}
+
+/**
+ * The initializer's elements: a view of its bytes, or read from its file.
+ * @param folder the model's folder; may be left out for a model from `loadModel`
+ * @throws ModelFormatError if the file lies outside the folder, is missing or too short
+ */
+export async function readInitializer(initializer: Initializer, folder?: string): Promise<Tensor> {
+  const { dtype, shape, data } = initializer;
+  return new Tensor(dtype, arrayFromBytes(dtype, await readBytes(data, folder)), shape);
+}
+
+/** As `readInitializer`, the bytes. */
+export async function readBytes(data: InitializerData, folder?: string): Promise<Uint8Array> {
+  if (data.kind === "bytes") return data.bytes;
+  const bytes = new Uint8Array(data.length);
+  let at = 0;
+  for await (const chunk of chunksOf(data, folder)) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+const chunkBytes = 2 ** 23;
+
+/** The data piece by piece; a piece read from a file is overwritten by the next. */
+export async function* chunksOf(data: InitializerData, folder?: string): AsyncGenerator<Uint8Array, void, undefined> {
+  if (data.kind === "bytes") {
+    yield data.bytes;
+    return;
+  }
+  const from = folder ?? folders.get(data);
+  if (from === undefined) {
+    throw new TypeError(`readInitializer: expected the folder that "${data.location}" is in; pass it or use loadModel`);
+  }
+  const file = await open(await checkExternal(data, from));
+  try {
+    const chunk = new Uint8Array(Math.min(data.length, chunkBytes));
+    for (let done = 0; done < data.length; ) {
+      const { bytesRead } = await file.read(chunk, 0, Math.min(chunk.length, data.length - done), data.offset + done);
+      if (bytesRead === 0) throw new ModelFormatError(`readInitializer: "${data.location}" became shorter while it was read`);
+      yield chunk.subarray(0, bytesRead);
+      done += bytesRead;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** Checks every reference of a graph to other files and remembers the folder for reading them later. */
+export async function attachFolder(graph: Graph, folder: string): Promise<void> {
+  const root = await realpath(folder);
+  for (const { data } of tensorsOf(graph)) {
+    if (data.kind !== "external") continue;
+    await checkExternal(data, root);
+    folders.set(data, root);
+  }
+}
+
+/**
+ * The path of an initializer's file, which must be inside the folder, links followed, and long enough: a model from
+ * elsewhere must not read other files of this computer.
+ */
+async function checkExternal({ location, offset, length }: ExternalData, folder: string): Promise<string> {
+  const refuse = (what: string): never => {
+    throw new ModelFormatError(`loadModel: external data "${location}" ${what}`, { path: folder });
+  };
+  if (isAbsolute(location) || win32.isAbsolute(location) || /(^|[\\/])\.\.([\\/]|$)|\0/.test(location)) {
+    return refuse("must be a path inside the model's folder");
+  }
+  const root = await realpath(folder);
+  const path = await realpath(join(root, location)).catch(() => refuse("does not exist; keep it beside the model"));
+  const inside = relative(root, path);
+  if (inside === ".." || /^\.\.[\\/]/.test(inside) || isAbsolute(inside)) {
+    refuse("is a link to outside the model's folder; put the file itself there");
+  }
+  const { size, isFile } = await stat(path).then((s) => ({ size: s.size, isFile: s.isFile() }));
+  if (!isFile) refuse("is no regular file");
+  if (offset + length > size) refuse(`must have ${offset + length} bytes, got ${size}; the file is truncated`);
+  return path;
+}
+
+/** Every tensor stored in a graph: initializers and tensor attributes, those of subgraphs too. */
+export function* tensorsOf(graph: Graph): Generator<Initializer, void, undefined> {
+  yield* graph.initializers;
+  for (const node of graph.nodes) {
+    for (const a of Object.values(node.attributes)) {
+      if (a.type === "tensor") yield a.value;
+      else if (a.type === "graph") yield* tensorsOf(a.value);
+      else if (a.type === "graphs") for (const body of a.value) yield* tensorsOf(body);
+    }
+  }
+}
+
+/** The model with the data of some tensors replaced; all else stays the same object. */
+export function replaceData(model: Model, replacements: ReadonlyMap<InitializerData, InitializerData>): Model {
+  const graph = replaceInGraph(model.graph, replacements);
+  return graph === model.graph ? model : { ...model, graph };
+}
+
+type Replacements = ReadonlyMap<InitializerData, InitializerData>;
+
+function replaceInGraph(graph: Graph, replacements: Replacements): Graph {
+  const initializers = mapChanged(graph.initializers, (t) => replaceInTensor(t, replacements));
+  const nodes = mapChanged(graph.nodes, (node) => {
+    const entries = Object.entries(node.attributes);
+    const changed = mapChanged(entries, (entry): [string, Attribute] => {
+      const attribute = replaceInAttribute(entry[1], replacements);
+      return attribute === entry[1] ? entry : [entry[0], attribute];
+    });
+    return changed === entries ? node : { ...node, attributes: Object.fromEntries(changed) };
+  });
+  return initializers === graph.initializers && nodes === graph.nodes ? graph : { ...graph, initializers, nodes };
+}
+
+function replaceInTensor(tensor: Initializer, replacements: Replacements): Initializer {
+  const data = replacements.get(tensor.data);
+  return data === undefined ? tensor : { ...tensor, data };
+}
+
+function replaceInAttribute(a: Attribute, replacements: Replacements): Attribute {
+  if (a.type === "tensor") {
+    const value = replaceInTensor(a.value, replacements);
+    return value === a.value ? a : { type: "tensor", value };
+  }
+  if (a.type === "graph") {
+    const value = replaceInGraph(a.value, replacements);
+    return value === a.value ? a : { type: "graph", value };
+  }
+  if (a.type === "graphs") {
+    const value = mapChanged(a.value, (body) => replaceInGraph(body, replacements));
+    return value === a.value ? a : { type: "graphs", value };
+  }
+  return a;
+}
+
+/** `list.map(change)`; the list itself where nothing changes. */
+function mapChanged<T>(list: readonly T[], change: (item: T) => T): readonly T[] {
+  let changed = false;
+  const out = list.map((item) => {
+    const next = change(item);
+    changed ||= next !== item;
+    return next;
+  });
+  return changed ? out : list;
+}
