@@ -1,0 +1,134 @@
+import { type Model, opsetOf } from "../onnx/graph.js";
+import { GraphBuilder, type Value } from "../program/index.js";
+import { vjpRules } from "./rules/index.js";
+import { type Call, UnsupportedOpError } from "./vjp.js";
+
+/** Operators through which nothing flows back: integer or boolean results, or piecewise constant ones. */
+const stopOperators: ReadonlySet<string> = new Set([
+  "Shape",
+  "Size",
+  "ConstantOfShape",
+  "Constant",
+  "Range",
+  "Equal",
+  "Greater",
+  "GreaterOrEqual",
+  "Less",
+  "LessOrEqual",
+  "Not",
+  "And",
+  "Or",
+  "Xor",
+  "ArgMax",
+  "ArgMin",
+  "NonZero",
+  "Floor",
+  "Ceil",
+  "Round",
+  "Sign",
+  "IsNaN",
+  "IsInf",
+  "OneHot",
+  "EyeLike",
+  "RandomNormal",
+  "RandomNormalLike",
+  "RandomUniform",
+  "RandomUniformLike",
+]);
+
+const differentiable = new Set(["float32", "float64", "float16", "bfloat16"]);
+
+/**
+ * Appends the reverse pass of `of` to the graph under construction.
+ * @param of the value to differentiate; summed with weights `cotangent` when it is not a scalar
+ * @param withRespectTo any values of the graph: inputs, parameters, inner activations
+ * @param cotangent ∂L/∂of, same shape as `of`; ones by default
+ * @returns one gradient per value, of its shape; zeros where `of` does not depend on it
+ * @throws UnsupportedOpError before anything runs, when an operator on the way has no rule
+ */
+export function backward(g: GraphBuilder, of: Value, withRespectTo: readonly Value[], cotangent?: Value): Value[] {
+  const nodes = g.program.slice();
+  const reached = new Set(withRespectTo.map((v) => v.name));
+  const onPath = nodes.map((node) => {
+    if (!node.inputs.some((i) => reached.has(i)) || stopOperators.has(node.opType)) return false;
+    for (const name of node.outputs) if (name !== "" && differentiable.has(g.value(name).dtype)) reached.add(name);
+    return true;
+  });
+
+  const cotangents = new Map<string, Value>();
+  const accumulate = (name: string, part: Value): void => {
+    const sum = cotangents.get(name);
+    cotangents.set(name, sum === undefined ? part : sum.add(part));
+  };
+  accumulate(of.name, cotangent ?? g.fullLike(of, 1));
+
+  const composites = new Map(g.composites.map((c) => [c.end - 1, c]));
+  for (let n = nodes.length - 1; n >= 0; n--) {
+    const composite = composites.get(n);
+    if (composite !== undefined) {
+      n = composite.start;
+      const incoming = composite.outputs.map((v) => cotangents.get(v.name));
+      if (incoming.every((c) => c === undefined)) continue;
+      composite.vjp(incoming).forEach((part, i) => {
+        const name = composite.inputs[i]!.name;
+        if (part !== undefined && reached.has(name)) accumulate(name, part);
+      });
+      continue;
+    }
+    const node = nodes[n]!;
+    if (!onPath[n]) continue;
+    const incoming = node.outputs.map((name) => cotangents.get(name));
+    if (incoming.every((c) => c === undefined)) continue;
+    const rule = vjpRules[node.domain === "" || node.domain === "ai.onnx" ? node.opType : `${node.domain}.${node.opType}`];
+    if (rule === undefined) throw new UnsupportedOpError(node.opType, node.name);
+    const call: Call = {
+      node,
+      inputs: node.inputs.map((name) => (name === "" ? undefined : g.value(name))),
+      outputs: node.outputs.map((name) => g.value(name === "" ? node.outputs[0]! : name)),
+      needs: node.inputs.map((name) => reached.has(name)),
+    };
+    const outgoing = rule(call, incoming, g);
+    node.inputs.forEach((name, i) => {
+      const part = outgoing[i];
+      if (part !== undefined && reached.has(name)) accumulate(name, part);
+    });
+  }
+  return withRespectTo.map((v) => cotangents.get(v.name) ?? g.fullLike(v, 0));
+}
+
+export interface GradientOptions {
+  /** Name of the value to differentiate. Not a scalar: its sum is, weighted by the cotangent. */
+  readonly of: string;
+  /** Names of inputs, weights or inner values. */
+  readonly withRespectTo: readonly string[];
+  /** Concrete lengths of the model's inputs; needed where they are symbolic. */
+  readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
+  /** When true the model gets an input `cotangent:<of>` of the shape of `of`; otherwise ones are used. */
+  readonly cotangent?: boolean;
+}
+
+/**
+ * Adds to a loaded model the gradients of one of its values, as outputs named `gradient:<value>`.
+ * The forward outputs stay as they are.
+ * @throws UnsupportedOpError where an operator on the way has no rule; ShapeError where shapes stay unknown
+ */
+export function gradient(model: Model, { of, withRespectTo, inputShapes = {}, cotangent = false }: GradientOptions): Model {
+  if (opsetOf(model) < 18)
+    throw new RangeError(`gradient: the model has opset ${opsetOf(model)}; raise it to 18 first (raiseOpset)`);
+  const g = GraphBuilder.from(model, inputShapes);
+  const target = g.value(of);
+  const seed = cotangent ? g.input(`cotangent:${of}`, target.dtype, target.shape) : undefined;
+  const grads = backward(
+    g,
+    target,
+    withRespectTo.map((name) => g.value(name)),
+    seed,
+  );
+  grads.forEach((grad, i) => void g.output(grad, `gradient:${withRespectTo[i]!}`));
+  return { ...model, ...g.model(), opsets: mergeOpsets(model, g.model()), irVersion: Math.max(model.irVersion, 8) };
+}
+
+function mergeOpsets(a: Model, b: Model): Model["opsets"] {
+  const known = new Map([...b.opsets, ...a.opsets].map((o) => [o.domain === "ai.onnx" ? "" : o.domain, o.version]));
+  return [...known].map(([domain, version]) => ({ domain, version }));
+}

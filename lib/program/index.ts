@@ -1,0 +1,5 @@
+export * from "./builder.js";
+export * from "./initialize.js";
+export * from "./layers.js";
+export * from "./nets/index.js";
+export { type Operand, Value } from "./value.js";

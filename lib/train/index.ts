@@ -1,0 +1,7 @@
+export * from "./checkpoint.js";
+export * from "./losses.js";
+export * from "./optimizers/index.js";
+export * from "./run-training.js";
+export * from "./schedule.js";
+export * from "./trainer.js";
+export { type TrainingSpec, trainingGraph } from "./training-graph.js";

@@ -1,0 +1,166 @@
+import { initialize, type Parameter } from "../program/index.js";
+import { openSession, type ResidentTensor, type Session, type SessionOptions, uploadTensor } from "../runtime/index.js";
+import { float32, Rng, Tensor, zeros } from "../tensor/index.js";
+import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
+import { coefficientsOf, stateKinds, stateName, type TrainingGraph, type TrainingSpec, trainingGraph } from "./training-graph.js";
+
+/** One step's feeds, by input name. */
+export type StepFeeds = Readonly<Record<string, Tensor>>;
+
+/** What one run of the training graph reports: one number per step, for the loss and each metric. */
+export type StepReports = Readonly<Record<string, Float32Array>>;
+
+export interface TrainerOptions {
+  /** Seeds the start of parameters that have none given. */
+  readonly seed?: number;
+  /** Start values by parameter name. */
+  readonly weights?: Readonly<Record<string, Tensor>>;
+  /** Continue exactly where this checkpoint was written. */
+  readonly resume?: string;
+  readonly session?: SessionOptions;
+}
+
+/**
+ * Training state and the graph that advances it. The state stays with the runtime between runs.
+ * Release it with `close`.
+ */
+export class Trainer {
+  readonly spec: TrainingSpec;
+  readonly parameters: readonly Parameter[];
+  private readonly graph: TrainingGraph;
+  private readonly session: Session;
+  private state: Map<string, ResidentTensor>;
+  private stepCount: number;
+
+  private constructor(
+    spec: TrainingSpec,
+    graph: TrainingGraph,
+    session: Session,
+    state: Map<string, ResidentTensor>,
+    step: number,
+  ) {
+    this.spec = spec;
+    this.graph = graph;
+    this.parameters = graph.parameters;
+    this.session = session;
+    this.state = state;
+    this.stepCount = step;
+  }
+
+  /**
+   * Builds the graph, opens it and places the starting state.
+   * @throws CheckpointError if `resume` is damaged or belongs to another net
+   */
+  static async create(spec: TrainingSpec, options: TrainerOptions = {}): Promise<Trainer> {
+    const graph = trainingGraph(spec);
+    const checkpoint = options.resume === undefined ? undefined : await readCheckpoint(options.resume);
+    const start = checkpoint === undefined ? startState(spec, graph, options) : stateFrom(checkpoint, graph, options.resume!);
+    const session = await openSession(graph.model, options.session);
+    const state = new Map<string, ResidentTensor>();
+    for (const [name, tensor] of start) state.set(name, await uploadTensor(tensor));
+    return new Trainer(spec, graph, session, state, checkpoint?.step ?? 0);
+  }
+
+  /** Steps taken so far. */
+  get step(): number {
+    return this.stepCount;
+  }
+
+  get stepsPerRun(): number {
+    return this.graph.stepsPerRun;
+  }
+
+  /** Advances by `stepsPerRun` steps. @param feeds one entry per step */
+  async run(feeds: readonly StepFeeds[], learningRates: readonly number[]): Promise<StepReports> {
+    const { stepsPerRun, stateNames, metricNames } = this.graph;
+    if (feeds.length !== stepsPerRun || learningRates.length !== stepsPerRun) {
+      throw new RangeError(
+        `Trainer.run: expected data and learning rates of ${stepsPerRun} steps, got ${feeds.length} and ${learningRates.length}`,
+      );
+    }
+    const stacked = Object.fromEntries(
+      Object.keys(this.spec.inputs).map((name) => [
+        name,
+        stack(
+          feeds.map((f) => f[name]!),
+          name,
+        ),
+      ]),
+    );
+    const rates = learningRates.flatMap((rate, i) => coefficientsOf(this.spec, this.stepCount + i + 1, rate));
+    const retain = stateNames.map((name) => `next:${name}`);
+    const outputs = await this.session.run(
+      { ...stacked, coefficients: float32(rates, [stepsPerRun, rates.length / stepsPerRun]), ...Object.fromEntries(this.state) },
+      { retain },
+    );
+    const previous = this.state;
+    this.state = new Map(stateNames.map((name) => [name, outputs[`next:${name}`] as ResidentTensor]));
+    for (const tensor of previous.values()) tensor.dispose();
+    this.stepCount += stepsPerRun;
+    return Object.fromEntries(metricNames.map((name) => [name, (outputs[name] as Tensor<"float32">).data]));
+  }
+
+  /** The weights, or their running average. */
+  async weights(kind: "weight" | "ema" = "weight"): Promise<Record<string, Tensor>> {
+    const out: Record<string, Tensor> = {};
+    for (const { name } of this.parameters) out[name] = await this.state.get(stateName(kind, name))!.read();
+    return { ...this.spec.frozen, ...out };
+  }
+
+  /** Writes the whole state atomically; `Trainer.create({resume})` goes on from it bit for bit. */
+  async save(path: string, metadata: Readonly<Record<string, string>> = {}): Promise<void> {
+    const tensors: Record<string, Tensor> = {};
+    for (const [name, tensor] of this.state) tensors[name] = await tensor.read();
+    await writeCheckpoint(path, { step: this.stepCount, tensors, metadata });
+  }
+
+  async close(): Promise<void> {
+    for (const tensor of this.state.values()) tensor.dispose();
+    await this.session.release();
+  }
+}
+
+function startState(spec: TrainingSpec, graph: TrainingGraph, { seed = 0, weights = {} }: TrainerOptions): Map<string, Tensor> {
+  const drawn = initialize(
+    graph.parameters.filter((p) => weights[p.name] === undefined),
+    new Rng([seed, 0x696e6974]),
+  );
+  const kinds = stateKinds(spec);
+  return new Map(
+    graph.parameters.flatMap((p) => {
+      const weight = weights[p.name] ?? drawn[p.name]!;
+      if (weight.shape.join() !== p.shape.join())
+        throw new RangeError(`Trainer: weight ${p.name} should be [${p.shape.join(", ")}], got ${weight}`);
+      return kinds.map(
+        (kind) => [stateName(kind, p.name), kind === "weight" || kind === "ema" ? weight : zeros(p.shape)] as const,
+      );
+    }),
+  );
+}
+
+function stateFrom(checkpoint: Checkpoint, graph: TrainingGraph, path: string): Map<string, Tensor> {
+  return new Map(
+    graph.stateNames.map((name) => {
+      const tensor = checkpoint.tensors[name];
+      const parameter = graph.parameters.find((p) => name.endsWith(`/${p.name}`))!;
+      if (tensor === undefined || tensor.shape.join() !== parameter.shape.join()) {
+        throw new RangeError(
+          `Trainer: ${path} has ${tensor ?? "no"} ${name}, this net needs [${parameter.shape.join(", ")}]; it belongs to another net or optimizer`,
+        );
+      }
+      return [name, tensor] as const;
+    }),
+  );
+}
+
+/** Steps' tensors as one with a leading axis. */
+function stack(tensors: readonly Tensor[], name: string): Tensor {
+  const first = tensors[0];
+  if (first === undefined) throw new RangeError(`Trainer.run: the data has no "${name}"`);
+  if (tensors.length === 1) return first.reshape([1, ...first.shape]);
+  const data = new (first.data.constructor as new (n: number) => Float32Array)(first.size * tensors.length);
+  tensors.forEach((t, i) => {
+    data.set(t.data as Float32Array, i * first.size);
+  });
+  return new Tensor(first.dtype, data as never, [tensors.length, ...first.shape]);
+}

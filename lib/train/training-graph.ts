@@ -1,0 +1,157 @@
+import { backward } from "../autodiff/index.js";
+import type { Model } from "../onnx/index.js";
+import { GraphBuilder, type Parameter, type Value } from "../program/index.js";
+import type { DType, Tensor } from "../tensor/index.js";
+import type { Optimizer } from "./optimizers/index.js";
+
+/** What one step of training computes. */
+export interface TrainingSpec {
+  /** One step's data. */
+  readonly inputs: Readonly<Record<string, { readonly dtype: DType; readonly shape: readonly number[] }>>;
+  /** Writes the net and its loss (a scalar) into the graph, with further scalars worth watching. */
+  loss(
+    g: GraphBuilder,
+    inputs: Readonly<Record<string, Value>>,
+  ): { readonly loss: Value; readonly metrics?: Readonly<Record<string, Value>> };
+  readonly optimizer: Optimizer;
+  /** Gradients are scaled down when their global norm exceeds this. */
+  readonly clipNorm?: number;
+  /** Decay of a running average of the weights, kept beside them. */
+  readonly emaDecay?: number;
+  /** Steps computed by one run of the graph. More steps, fewer copies of the state; CPU and CUDA. Default 1 */
+  readonly stepsPerRun?: number;
+  /** Applied to each parameter after its update, e.g. to keep rows at unit norm. */
+  project?(g: GraphBuilder, name: string, weight: Value): Value;
+  /** Applied to each gradient before the optimizer, e.g. to remove a component. */
+  adjustGradient?(g: GraphBuilder, name: string, gradient: Value, weight: Value): Value;
+  /** Weights used but not trained, by parameter name. */
+  readonly frozen?: Readonly<Record<string, Tensor>>;
+}
+
+/** A graph that maps (state, data of K steps) to (next state, K losses). */
+export interface TrainingGraph {
+  readonly model: Model;
+  readonly parameters: readonly Parameter[];
+  /** State names in order: for each parameter its weight, the optimizer's slots, its running average. */
+  readonly stateNames: readonly string[];
+  readonly metricNames: readonly string[];
+  readonly stepsPerRun: number;
+}
+
+/** Name of a piece of state: `weight/conv.bias`, `m/conv.bias`, `ema/conv.bias`. */
+export function stateName(kind: string, parameter: string): string {
+  return `${kind}/${parameter}`;
+}
+
+/** Parameters the loss asks for, in the order in which it asks. */
+export function parametersOf(spec: TrainingSpec): readonly Parameter[] {
+  const g = new GraphBuilder();
+  spec.loss(g, declareInputs(g, spec));
+  const frozen = spec.frozen ?? {};
+  return [...g.parameters.values()].filter((p) => frozen[p.name] === undefined);
+}
+
+function declareInputs(g: GraphBuilder, spec: TrainingSpec): Record<string, Value> {
+  return Object.fromEntries(Object.entries(spec.inputs).map(([name, { dtype, shape }]) => [name, g.input(name, dtype, shape)]));
+}
+
+/** Kinds of state kept for each parameter. */
+export function stateKinds(spec: TrainingSpec): readonly string[] {
+  return ["weight", ...spec.optimizer.slots, ...(spec.emaDecay === undefined ? [] : ["ema"])];
+}
+
+/** Number of fed coefficients per step: the optimizer's own and the running average's rate. */
+export function coefficientsOf(spec: TrainingSpec, step: number, learningRate: number): readonly number[] {
+  const own = spec.optimizer.coefficients(step, learningRate);
+  if (spec.emaDecay === undefined) return own;
+  // a young average must not remember the random start: decay ramps up as (1+t)/(10+t)
+  return [...own, 1 - Math.min(spec.emaDecay, (1 + step) / (10 + step))];
+}
+
+/**
+ * Builds the training graph: forward, reverse, clipping, update, running average, `stepsPerRun` times in a Loop.
+ * Data inputs get a leading axis of that length; so does `coefficients` [K, c] float32.
+ */
+export function trainingGraph(spec: TrainingSpec): TrainingGraph {
+  const stepsPerRun = spec.stepsPerRun ?? 1;
+  const parameters = parametersOf(spec);
+  const kinds = stateKinds(spec);
+  const g = new GraphBuilder({ name: "training" });
+  const stateNames = parameters.flatMap((p) => kinds.map((kind) => stateName(kind, p.name)));
+  const data = Object.entries(spec.inputs).map(
+    ([name, { dtype, shape }]) => [name, g.input(name, dtype, [stepsPerRun, ...shape])] as const,
+  );
+  const coefficientCount = coefficientsOf(spec, 1, 1).length;
+  const coefficients = g.input("coefficients", "float32", [stepsPerRun, coefficientCount]);
+  const state = parameters.flatMap((p) => kinds.map((kind) => g.input(stateName(kind, p.name), "float32", p.shape)));
+
+  let metricNames: readonly string[] = [];
+  const step = (inner: GraphBuilder, trip: Value, current: readonly Value[]): { state: Value[]; stacked: Value[] } => {
+    parameters.forEach((p, i) => inner.bindParameter(p.name, current[i * kinds.length]!));
+    for (const [name, tensor] of Object.entries(spec.frozen ?? {}))
+      inner.bindParameter(
+        name,
+        inner.shared(`frozen:${name}`, () => tensor),
+      );
+    const pick = (v: Value): Value => inner.op("Gather", [v, trip], { axis: 0 });
+    const inputs = Object.fromEntries(data.map(([name, v]) => [name, pick(v)]));
+    const rates = inner.ops(
+      "Split",
+      [pick(coefficients), inner.ints(new Array(coefficientCount).fill(1))],
+      { axis: 0 },
+      coefficientCount,
+    );
+    const { loss, metrics = {} } = spec.loss(inner, inputs);
+    metricNames = Object.keys(metrics);
+    const next = update(inner, spec, parameters, kinds, current, loss, rates);
+    return { state: next.state, stacked: [loss.reshape([]), ...Object.values(metrics).map((m) => m.reshape([])), ...next.norms] };
+  };
+  const result = g.loop(stepsPerRun, state, step);
+  result.state.forEach((v, i) => void g.output(v, `next:${stateNames[i]!}`));
+  const names = ["loss", ...metricNames, ...(spec.clipNorm === undefined ? [] : ["gradientNorm"])];
+  result.stacked.forEach((v, i) => void g.output(v, names[i]!));
+  return { model: g.model(), parameters, stateNames, metricNames: names, stepsPerRun };
+}
+
+function update(
+  g: GraphBuilder,
+  spec: TrainingSpec,
+  parameters: readonly Parameter[],
+  kinds: readonly string[],
+  current: readonly Value[],
+  loss: Value,
+  rates: readonly Value[],
+): { state: Value[]; norms: Value[] } {
+  const weights = parameters.map((_, i) => current[i * kinds.length]!);
+  let gradients = backward(g, loss, weights);
+  if (spec.adjustGradient !== undefined)
+    gradients = gradients.map((d, i) => spec.adjustGradient!(g, parameters[i]!.name, d, weights[i]!));
+  const norms: Value[] = [];
+  if (spec.clipNorm !== undefined) {
+    const norm = g
+      .op(
+        "Sum",
+        gradients.map((d) => g.op("ReduceSumSquare", [d, g.ints(d.shape.map((_, i) => i))], { keepdims: 0 })),
+      )
+      .sqrt();
+    norms.push(norm);
+    const scale = g.scalar(spec.clipNorm).div(norm.add(1e-6)).minimum(1);
+    gradients = gradients.map((d) => d.mul(scale));
+  }
+  const state = parameters.flatMap((p, i) => {
+    const own = current.slice(i * kinds.length, (i + 1) * kinds.length);
+    const slots = own.slice(1, 1 + spec.optimizer.slots.length);
+    const next = spec.optimizer.update(g, {
+      weight: own[0]!,
+      gradient: gradients[i]!,
+      slots,
+      coefficients: rates,
+      decays: p.shape.length > 1,
+    });
+    const weight = spec.project?.(g, p.name, next.weight) ?? next.weight;
+    if (spec.emaDecay === undefined) return [weight, ...next.slots];
+    const average = own.at(-1)!;
+    return [weight, ...next.slots, average.add(weight.sub(average).mul(rates.at(-1)!))];
+  });
+  return { state, norms };
+}
