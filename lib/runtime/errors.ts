@@ -4,6 +4,8 @@ export class RuntimeError extends Error {
   readonly operation: string;
   readonly model: string;
   readonly node: string | undefined;
+  /** What ONNX Runtime said. */
+  readonly detail: string;
 
   constructor(operation: string, model: string, detail: string) {
     const node = nodeNamedIn(detail);
@@ -11,6 +13,7 @@ export class RuntimeError extends Error {
     this.operation = operation;
     this.model = model;
     this.node = node;
+    this.detail = detail;
   }
 }
 

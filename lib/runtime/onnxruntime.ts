@@ -47,19 +47,10 @@ function toValueInfo({ name, dtype, shape }: WireValueInfo): ValueInfo {
 }
 
 /** A worker thread with ONNX Runtime in it and the count of what lives there. */
-class OnnxRuntimeWorker implements ResidentStore {
-  readonly #channel = new WorkerChannel();
+class OnnxRuntimeWorker extends WorkerChannel implements ResidentStore {
   sessions = 0;
   residentTensors = 0;
   residentBytes = 0;
-
-  get alive(): boolean {
-    return this.#channel.alive;
-  }
-
-  get request(): WorkerChannel["request"] {
-    return this.#channel.request.bind(this.#channel);
-  }
 
   hold({ id, dtype, shape }: WireResident): ResidentTensor {
     const tensor = new ResidentTensor(this, id, dtype, shape);
@@ -69,17 +60,13 @@ class OnnxRuntimeWorker implements ResidentStore {
   }
 
   async read(id: number): Promise<Tensor> {
-    return fromWire(await this.#channel.request<WireTensor>({ operation: "read", id }));
+    return fromWire(await this.request<WireTensor>({ operation: "read", id }));
   }
 
   free(id: number, byteLength: number): void {
     this.residentTensors--;
     this.residentBytes -= byteLength;
-    this.#channel.free(id);
-  }
-
-  terminate(): Promise<void> {
-    return this.#channel.terminate();
+    this.discard(id);
   }
 }
 

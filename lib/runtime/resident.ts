@@ -3,7 +3,6 @@ import { bytesPerElement, sizeOf } from "../tensor/index.js";
 
 /** Where resident tensors live. */
 export interface ResidentStore {
-  readonly alive: boolean;
   read(id: number): Promise<Tensor>;
   /** Called once per tensor. */
   free(id: number, byteLength: number): void;

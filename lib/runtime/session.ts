@@ -212,8 +212,11 @@ async function openOnFirst(
       const opened = await backend.open(offered, { device, threads, graphOptimizationLevel, externalData, signal });
       return { opened, device, deviceNote };
     } catch (error) {
-      if (!optional || !(error instanceof RuntimeError)) throw error;
-      deviceNote = `${device} was tried first and failed: ${error.message}`;
+      if (!(error instanceof RuntimeError)) throw error;
+      if (optional) deviceNote = `${device} was tried first and failed: ${error.message}`;
+      else if (device === "cpu") throw error;
+      else
+        throw new RuntimeError("openSession", source.name, `${error.detail}; if this machine has no ${device}, use device "cpu"`);
     }
   }
   throw new TypeError("openSession: no device to try");

@@ -69,7 +69,7 @@ export class WorkerChannel {
   }
 
   /** Frees a tensor of the worker after all jobs queued so far. */
-  free(id: number): void {
+  discard(id: number): void {
     if (this.#stopped) return;
     const last = this.#queue.at(-1);
     if (Array.isArray(last)) last.push(id);
