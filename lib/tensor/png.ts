@@ -40,12 +40,8 @@ export function encodePng(
   view.setUint32(4, height);
   header.set([8, colourTypeOf[channels]], 8);
   const data = deflateSync(filterRows(pixels, width * channels, channels), { level: 9 });
-  return Buffer.concat([
-    Uint8Array.from(signature),
-    chunk("IHDR", header),
-    chunk("IDAT", data),
-    chunk("IEND", new Uint8Array(0)),
-  ]);
+  const chunks = [Uint8Array.from(signature), chunk("IHDR", header), chunk("IDAT", data), chunk("IEND", new Uint8Array(0))];
+  return new Uint8Array(Buffer.concat(chunks));
 }
 
 /**
