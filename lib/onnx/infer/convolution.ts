@@ -39,19 +39,17 @@ function slide(call: Call, window: Window, axis: number, length: Dim, ceil: bool
   }
   if (typeof k !== "number") return undefined;
   const extent = (k - 1) * window.dilations[axis]! + 1;
-  const begin = window.autoPad === "VALID" ? 0 : window.pads[axis]!;
-  const end = window.autoPad === "VALID" ? 0 : window.pads[axis + window.kernel.length]!;
+  const [begin, end] = window.autoPad === "VALID" ? [0, 0] : [window.pads[axis]!, window.pads[axis + window.kernel.length]!];
   if (typeof length !== "number") return stride === 1 && begin + end === extent - 1 ? length : undefined;
   const room = length + begin + end - extent;
-  if (room < 0) {
+  const count = (ceil ? Math.ceil(room / stride) : Math.floor(room / stride)) + 1;
+  if (count < 1) {
     throw call.error(
       `spatial axis ${axis} has length ${length} (${length + begin + end} with padding), less than the window's ${extent}; pad more or use a smaller kernel`,
     );
   }
-  if (!ceil) return Math.floor(room / stride) + 1;
-  const count = Math.ceil(room / stride) + 1;
-  // A last window that would start in the padding at the end is left out.
-  return (count - 1) * stride >= length + begin ? count - 1 : count;
+  // With ceil_mode, a last window that would start in the padding at the end is left out.
+  return ceil && (count - 1) * stride >= length + begin ? count - 1 : count;
 }
 
 /** Where an input has the channels, and the checks that the weight fits. */
@@ -141,13 +139,12 @@ function convTranspose(call: Call): Inferred {
     if (wanted !== undefined) return wanted[wanted.length - n + axis];
     const length = input?.[axis + 2];
     const stride = window.strides[axis]!;
-    if (window.autoPad.startsWith("SAME")) {
-      if (typeof length === "number") return length * stride;
-      return stride === 1 ? length : undefined;
-    }
     if (typeof k !== "number") return undefined;
-    const pads = window.autoPad === "VALID" ? 0 : window.pads[axis]! + window.pads[axis + n]!;
-    const added = (k - 1) * window.dilations[axis]! + 1 - pads + (extra?.[axis] ?? 0) - stride;
+    const uncut = (k - 1) * window.dilations[axis]! + 1 + (extra?.[axis] ?? 0) - stride;
+    // SAME cuts down to stride · length; where the window is shorter than the stride there is nothing to cut.
+    if (window.autoPad.startsWith("SAME") && typeof length === "number") return stride * length + Math.min(uncut, 0);
+    const pads = window.autoPad === "NOTSET" ? window.pads[axis]! + window.pads[axis + n]! : 0;
+    const added = uncut - pads;
     if (typeof length !== "number") return stride === 1 && added === 0 ? length : undefined;
     const out = stride * length + added;
     if (out < 1)

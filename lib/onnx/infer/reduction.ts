@@ -1,6 +1,6 @@
 import type { DType } from "../../tensor/index.js";
 import type { Dim, Shape } from "../graph.js";
-import { reader, storeAs, tabulate } from "./contents.js";
+import { isInteger, reader, storeAs, tabulate } from "./contents.js";
 import { type Call, type InferRule, type Inferred, inferred } from "./context.js";
 import { isStatic, shapeText } from "./dims.js";
 import { axesOf, unknownDims } from "./reshaping.js";
@@ -13,6 +13,11 @@ function reducedAxes(call: Call, shape: Shape): ReadonlySet<number> | undefined 
     return call.int("noop_with_empty_axes", 0) === 1 ? new Set() : new Set(shape.keys());
   }
   return new Set(given.map((a) => call.axis(a, shape.length)));
+}
+
+/** Sums and products of floats depend on the order of rounding, so only those of whole numbers are followed. */
+function integerReduction(evaluate: (elements: readonly number[]) => number): InferRule {
+  return (call) => (isInteger(call.dtype(0)) ? reduction(evaluate) : reduction())(call);
 }
 
 function reduction(evaluate?: (elements: readonly number[]) => number): InferRule {
@@ -78,13 +83,11 @@ function cumSum(call: Call): Inferred {
   return call.like(0);
 }
 
-const sum = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0);
-
 /** Reductions and other operators that look along an axis. */
 export const reductionRules: Readonly<Record<string, InferRule>> = {
-  ReduceSum: reduction(sum),
-  ReduceMean: reduction((xs) => sum(xs) / xs.length),
-  ReduceProd: reduction((xs) => xs.reduce((a, b) => a * b, 1)),
+  ReduceSum: integerReduction((xs) => xs.reduce((a, b) => a + b, 0)),
+  ReduceMean: reduction(),
+  ReduceProd: integerReduction((xs) => xs.reduce((a, b) => a * b, 1)),
   ReduceMax: reduction((xs) => Math.max(...xs)),
   ReduceMin: reduction((xs) => Math.min(...xs)),
   ReduceL1: reduction(),

@@ -11,12 +11,13 @@ export function node(
   outputs: number | readonly string[] = 1,
 ): Node {
   const [domain, name] = opType.includes(".") ? ["com.microsoft", opType.split(".").at(-1)!] : ["", opType];
+  const given = typeof inputs === "number" ? inputs : inputs.findLastIndex((x) => x !== null) + 1;
   const letters = "abcdefghijkl";
   return {
     opType: name,
     domain,
     name: "",
-    inputs: typeof inputs === "number" ? [...letters.slice(0, inputs)] : inputs.map((x) => x ?? ""),
+    inputs: typeof inputs === "number" ? [...letters.slice(0, inputs)] : inputs.slice(0, given).map((x) => x ?? ""),
     outputs: typeof outputs === "number" ? Array.from({ length: outputs }, (_, i) => `y${i}`) : outputs,
     attributes: toAttributes(attributes),
   };
