@@ -19,10 +19,16 @@ const crossHalfWidth = 0.34;
 const ringMiddle = 0.8;
 const ringHalfWidth = 0.24;
 
+// Sharp corners are cut by the circle through them: beyond a corner the distance to its edges is too small, and the
+// anti-aliased tip would grow past the shape.
 const signedDistances: Readonly<Record<Shape, SignedDistance>> = {
   circle: (x, y) => Math.hypot(x, y) - 1,
   square: (x, y) => Math.max(Math.abs(x), Math.abs(y)) - squareHalfSide,
-  triangle: (x, y) => Math.max(-y, 0.5 * y + 0.8660254037844386 * Math.abs(x)) - triangleInradius,
+  triangle: (x, y) =>
+    Math.max(
+      Math.max(-y, 0.5 * y + 0.8660254037844386 * Math.abs(x)) - triangleInradius,
+      Math.hypot(x, y) - 2 * triangleInradius,
+    ),
   star: starDistance,
   cross: (x, y) => {
     const long = Math.max(Math.abs(x), Math.abs(y));
@@ -45,7 +51,7 @@ function starDistance(x: number, y: number): number {
   const edgeX = starNotch * sin36;
   const edgeY = starNotch * cos36 - starTip;
   const length = Math.hypot(edgeX, edgeY);
-  return (across * -edgeY + (along - starTip) * edgeX) / length;
+  return Math.max((across * -edgeY + (along - starTip) * edgeX) / length, Math.hypot(x, y) - starTip);
 }
 
 /** Width of the plain edge around a pattern, pixels. */

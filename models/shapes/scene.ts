@@ -101,6 +101,8 @@ const maxRotation: Readonly<Record<Shape, number>> = { circle: 0, square: 20, tr
 const shadeJitter = 6;
 const margin = 1.5;
 const gap = 2.5;
+// Three larger stars would hardly find room.
+const maxCountRadius = 11;
 
 /** Radii in pixels. The two sizes leave a gap, so that "small" and "large" need no comparison. */
 export const radiusOf: Readonly<Record<Size, readonly [min: number, max: number]>> = { small: [9, 12], large: [16, 20] };
@@ -213,15 +215,16 @@ function sampleCount(rng: Rng, options: SceneOptions): Scene | undefined {
   const ground = sampleBackground(rng, options, [look]);
   if (!ground) return undefined;
   const count = options.counts ? pick(rng, options.counts, "counts") : 2 + rng.int(2);
-  const model = drawObject(rng, look, "small", "solid", between(rng, ...radiusOf.small));
+  const model = drawObject(rng, look, "small", "solid", between(rng, radiusOf.small[0], maxCountRadius));
   const reach = model.radius * extentOf[look.shape];
   const centres: { x: number; y: number }[] = [];
-  for (let attempt = 0; attempt < 100 && centres.length < count; attempt++) {
+  // A failed arrangement is begun anew rather than given up, or three objects would be rarer than two.
+  for (let attempt = 1; centres.length < count; attempt++) {
+    if (attempt % 20 === 0) centres.length = 0;
     const x = between(rng, reach + margin, canvasSize - reach - margin);
     const y = between(rng, reach + margin, canvasSize - reach - margin);
     if (centres.every((c) => Math.hypot(c.x - x, c.y - y) >= 2 * reach + gap)) centres.push({ x, y });
   }
-  if (centres.length < count) return undefined;
   return { kind: "count", ...ground, objects: centres.map((centre) => ({ ...model, ...centre })) };
 }
 

@@ -1,0 +1,122 @@
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, describe, expect, it } from "vitest";
+import { loadTokenizer } from "../../../../lib/diffusion/formats/tokenizer.js";
+
+const golden = fileURLToPath(new URL("../../../golden/clip-tokenizer", import.meta.url));
+const { cases } = JSON.parse(await readFile(join(golden, "cases.json"), "utf8")) as { cases: { text: string; ids: number[] }[] };
+const clip = await loadTokenizer(golden);
+
+const folders: string[] = [];
+/** A copy of the golden folder with one file rewritten. */
+async function folderWith(name: string, content: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "tokenizer-"));
+  folders.push(folder);
+  await cp(golden, folder, { recursive: true });
+  await writeFile(join(folder, name), content);
+  return folder;
+}
+afterEach(async () => {
+  await Promise.all(folders.splice(0).map((folder) => rm(folder, { recursive: true })));
+});
+
+describe("CLIP's tokenization", () => {
+  it.each(cases)("of $text equals the original's", ({ text, ids }) => {
+    expect(clip.tokens(text).map((token) => token.id)).toEqual(ids);
+  });
+});
+
+describe("encode", () => {
+  it("adds start and end and pads with the end token", () => {
+    const { ids, length, truncated } = clip.encode("a photo of a cat");
+    expect(ids.shape).toEqual([1, 77]);
+    expect(Array.from(ids.data.slice(0, 8), Number)).toEqual([49406, 320, 1125, 539, 320, 2368, 49407, 49407]);
+    expect(length).toBe(7);
+    expect(truncated).toBeUndefined();
+  });
+
+  it("of an empty text is start and end", () => {
+    expect(Array.from(clip.encode("", { maxLength: 4 }).ids.data, Number)).toEqual([49406, 49407, 49407, 49407]);
+  });
+
+  it("cuts long text and returns what did not fit", () => {
+    const { ids, length, truncated } = clip.encode("word ".repeat(100));
+    expect(Array.from(ids.data, Number)).toEqual([49406, ...new Array<number>(75).fill(2653), 49407]);
+    expect(length).toBe(77);
+    expect(truncated).toBe("word ".repeat(25).trimEnd());
+  });
+
+  it("pads with another token where the folder says so", async () => {
+    const config = JSON.parse(await readFile(join(golden, "tokenizer_config.json"), "utf8")) as object;
+    const folder = await folderWith("tokenizer_config.json", JSON.stringify({ ...config, pad_token: "a</w>" }));
+    const tokenizer = await loadTokenizer(folder);
+    expect(Array.from(tokenizer.encode("cat", { maxLength: 5 }).ids.data, Number)).toEqual([49406, 2368, 49407, 320, 320]);
+  });
+
+  it("refuses a length without room for start and end", () => {
+    expect(() => clip.encode("cat", { maxLength: 1 })).toThrow(/whole number ≥ 2/);
+  });
+
+  it("stacks a batch", () => {
+    const batch = clip.encodeBatch(["a cat", ""], { maxLength: 4 });
+    expect(batch.shape).toEqual([2, 4]);
+    expect(Array.from(batch.data, Number)).toEqual([49406, 320, 2368, 49407, 49406, 49407, 49407, 49407]);
+  });
+});
+
+describe("tokens", () => {
+  it("say which characters of which word they stand for", () => {
+    const text = "A  photo\tSupercalifragilisticexpialidocious!";
+    const tokens = clip.tokens(text.replace("!", ""));
+    expect(tokens.slice(0, 2)).toEqual([
+      { id: 320, piece: "a</w>", word: 0, start: 0, end: 1 },
+      { id: 1125, piece: "photo</w>", word: 1, start: 3, end: 8 },
+    ]);
+    expect(new Set(tokens.slice(2).map(({ word, start, end }) => `${word} ${start} ${end}`))).toEqual(new Set(["2 9 43"]));
+  });
+
+  it("count offsets in the text as written, before normalization", () => {
+    const text = "cafe\u0301 of 👨‍👩‍👧 cat";
+    const spans = new Set(clip.tokens(text).map(({ start, end }) => text.slice(start, end)));
+    expect(spans).toContain("cafe\u0301");
+    expect(spans).toContain("of");
+    expect(spans).toContain("cat");
+  });
+});
+
+describe("decode", () => {
+  it("leaves special tokens out", () => {
+    expect(clip.decode(clip.encode("A photo of   a cat").ids)).toBe("a photo of a cat");
+    expect(clip.decode([])).toBe("");
+  });
+});
+
+describe("loadTokenizer", () => {
+  it.each([
+    ["vocab.json", "[]", /vocab\.json must hold an object/],
+    ["vocab.json", "{", /vocab\.json is not JSON/],
+    ["vocab.json", '{"a": "1"}', /ids are whole numbers/],
+    ["vocab.json", '{"a": 1}', /the vocabulary lacks/],
+    ["merges.txt", "#version: 0.2\na b c\n", /line 2 must hold two pieces, got "a b c"/],
+    ["merges.txt", "q q\n", /the vocabulary lacks "qq"/],
+    ["tokenizer_config.json", '{"tokenizer_class": "T5Tokenizer"}', /expected a CLIPTokenizer, got "T5Tokenizer"/],
+    ["tokenizer_config.json", '{"model_max_length": -1}', /model_max_length is a whole number/],
+  ])("explains a broken %s: %s", async (name, content, message) => {
+    const folder = await folderWith(name, content);
+    await expect(loadTokenizer(folder)).rejects.toThrow(TypeError);
+    await expect(loadTokenizer(folder)).rejects.toThrow(message);
+  });
+
+  it("names a missing file", async () => {
+    await expect(loadTokenizer(join(golden, "nowhere"))).rejects.toThrow(/vocab\.json is missing/);
+  });
+
+  it("does not follow a link out of the folder", async () => {
+    const folder = await folderWith("vocab.json", "{}");
+    await rm(join(folder, "vocab.json"));
+    await symlink(join(golden, "vocab.json"), join(folder, "vocab.json"));
+    await expect(loadTokenizer(folder)).rejects.toThrow(/outside its folder/);
+  });
+});
