@@ -98,7 +98,9 @@ class OnnxRuntimeSession implements BackendSession {
     // Holds the worker and the id, never the session, which the registry would keep alive.
     this.#release = async () => {
       worker.sessions--;
-      if (worker.alive) await worker.request({ operation: "release", session: id });
+      await worker.request({ operation: "release", session: id }).catch((error: Error) => {
+        if (worker.alive) throw new RuntimeError("Session.release", name, error.message);
+      });
     };
     worker.sessions++;
     collected.register(this, this.#release, this);
@@ -111,7 +113,7 @@ class OnnxRuntimeSession implements BackendSession {
     const results = await this.#worker
       .request<[string, WireTensor | WireResident][]>(request, transfer, signal)
       .catch((error: Error) => {
-        throw signal?.aborted ? error : new RuntimeError("Session.run", this.#name, error.message);
+        throw signal?.aborted ? signal.reason : new RuntimeError("Session.run", this.#name, error.message);
       });
     const outputs: Record<string, Tensor | ResidentTensor> = {};
     for (const [name, result] of results) {
@@ -163,7 +165,7 @@ export const onnxruntime: Backend = {
     const { signal } = options;
     const request = { operation: "open", source, options: toOrtOptions(options, transfer) };
     const opened = await host.request<OpenedSession>(request, transfer, signal).catch((error: Error) => {
-      throw signal?.aborted ? error : new RuntimeError("openSession", name, error.message);
+      throw signal?.aborted ? signal.reason : new RuntimeError("openSession", name, error.message);
     });
     const session = new OnnxRuntimeSession(host, opened, name);
     if (signal?.aborted) {

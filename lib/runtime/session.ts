@@ -1,9 +1,17 @@
 import { statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
-import { encodeModel, type Model, type ValueInfo } from "../onnx/index.js";
+import { encodeModel, externalFolderOf, type Model, type ValueInfo } from "../onnx/index.js";
 import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
-import type { Backend, BackendSession, Feeds, GraphOptimizationLevel, ModelSource, RuntimeStats } from "./backend.js";
+import type {
+  Backend,
+  BackendOptions,
+  BackendSession,
+  Feeds,
+  GraphOptimizationLevel,
+  ModelSource,
+  RuntimeStats,
+} from "./backend.js";
 import { type Device, type DeviceChoice, resolveDevices } from "./devices.js";
 import { RuntimeError } from "./errors.js";
 import { checkFeeds, checkOutputNames } from "./feeds.js";
@@ -18,7 +26,7 @@ export interface SessionOptions {
   readonly threads?: number;
   /** Default "all". */
   readonly graphOptimizationLevel?: GraphOptimizationLevel;
-  /** For models given as bytes whose weights lie in other files: the folder of those, or their contents by location. */
+  /** Where weights outside the model are: their folder, or their contents by location; known for files and after `loadModel`. */
   readonly externalData?: string | Readonly<Record<string, Uint8Array>>;
   /** Most bytes that opening, or one run, may be expected to take. */
   readonly memoryBudgetBytes?: number;
@@ -47,15 +55,21 @@ export interface RunOptions {
  */
 export async function openSession(model: Model | Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
   const { signal, memoryBudgetBytes, backend = onnxruntime } = options;
+  const { threads = availableParallelism(), graphOptimizationLevel = "all" } = options;
   signal?.throwIfAborted();
   const name = options.name ?? nameOf(model);
   const weights = weightBytes(model);
   // Weights are read from the bytes into the runtime's own memory and packed for its kernels: at worst twice their size.
   reserveMemory(`openSession: ${name}`, 2 * weights, memoryBudgetBytes);
-  if (isModel(model)) checkExternalData(model, options.externalData, name);
+  const externalData = isModel(model) ? externalDataOf(model, options.externalData, name) : options.externalData;
   const source: ModelSource = isModel(model) ? { model: encodeModel(model), owned: true, name } : { model, owned: false, name };
   const choices = await resolveDevices(backend, options.device ?? "auto");
-  const { opened, device, deviceNote } = await openOnFirst(choices, source, options, backend);
+  const { opened, device, deviceNote } = await openOnFirst(choices, backend, source, {
+    threads,
+    graphOptimizationLevel,
+    externalData,
+    signal,
+  });
   const known = isModel(model) ? model.graph : undefined;
   return new Session(opened, {
     name,
@@ -187,29 +201,38 @@ function fileBytes(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-function checkExternalData(model: Model, externalData: SessionOptions["externalData"], name: string): void {
+/**
+ * Where the weights outside a model are: what the caller says, else the folder it was loaded from.
+ * @throws TypeError if that is not known, or not one folder
+ */
+function externalDataOf(model: Model, given: SessionOptions["externalData"], name: string): SessionOptions["externalData"] {
+  if (typeof given === "string") return given;
+  let folder: string | undefined;
   for (const { name: initializer, data } of model.graph.initializers) {
-    if (data.kind !== "external") continue;
-    if (typeof externalData === "string" || (externalData && data.location in externalData)) continue;
-    throw new TypeError(
-      `openSession: ${name} keeps "${initializer}" in the file "${data.location}"; pass its folder or its bytes as externalData`,
-    );
+    if (data.kind !== "external" || (given && data.location in given)) continue;
+    const from = externalFolderOf(data);
+    if (from === undefined || given || (folder !== undefined && from !== folder)) {
+      throw new TypeError(
+        `openSession: ${name} keeps "${initializer}" in the file "${data.location}"; pass one folder or the files' bytes as externalData`,
+      );
+    }
+    folder = from;
   }
+  return given ?? folder;
 }
 
 async function openOnFirst(
   choices: readonly DeviceChoice[],
-  source: ModelSource,
-  options: SessionOptions,
   backend: Backend,
+  source: ModelSource,
+  options: Omit<BackendOptions, "device">,
 ): Promise<{ opened: BackendSession; device: Device; deviceNote: string | undefined }> {
-  const { threads = availableParallelism(), graphOptimizationLevel = "all", externalData, signal } = options;
   let deviceNote: string | undefined;
   for (const { device, optional } of choices) {
     try {
       // Bytes handed over for a device that may fail are still needed for the next one.
       const offered = optional ? { ...source, owned: false } : source;
-      const opened = await backend.open(offered, { device, threads, graphOptimizationLevel, externalData, signal });
+      const opened = await backend.open(offered, { ...options, device });
       return { opened, device, deviceNote };
     } catch (error) {
       if (!(error instanceof RuntimeError)) throw error;

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
-import { encodeModel, initializerOf, type Model } from "../../../lib/onnx/index.js";
+import { encodeModel, initializerOf, loadModel, type Model } from "../../../lib/onnx/index.js";
 import { closeRuntime, openSession, RuntimeError, runtimeStats } from "../../../lib/runtime/index.js";
 import { allocate, type DType, float32, int64, scalar, Tensor, zeros } from "../../../lib/tensor/index.js";
 import { adder, identity, matrixPower, modelOf, momentumStep, node, value } from "./tiny-models.js";
@@ -59,9 +59,32 @@ describe("openSession", () => {
         expect((await session.run({ a: float32([1, 2]) })).y).toEqual(float32([1.5, 0]));
       }
       await expect(openSession(model)).rejects.toThrow(/"b" in the file "weights.bin".*externalData/);
+      const path = join(folder, "adder.onnx");
+      writeFileSync(path, encodeModel(model));
+      for (const source of [path, await loadModel(path)]) {
+        await using session = await openSession(source);
+        expect((await session.run({ a: float32([1, 2]) })).y).toEqual(float32([1.5, 0]));
+      }
       expect(weights.data[0]).toBe(0.5);
     } finally {
       rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("weights cannot be read from outside the model's folder", async () => {
+    const outside = mkdtempSync(join(tmpdir(), "tweedie-runtime-"));
+    const folder = join(outside, "model");
+    try {
+      mkdirSync(folder);
+      writeFileSync(join(outside, "secret.bin"), new Uint8Array(8));
+      symlinkSync(join(outside, "secret.bin"), join(folder, "link.bin"));
+      for (const location of ["../secret.bin", join(outside, "secret.bin"), "link.bin"]) {
+        const b = { ...initializerOf("b", zeros([2])), data: { kind: "external", location, offset: 0, length: 8 } as const };
+        const model = { ...adder, graph: { ...adder.graph, inputs: [value("a", ["n"])], initializers: [b] } };
+        await expect(openSession(model, { externalData: folder })).rejects.toThrow(RuntimeError);
+      }
+    } finally {
+      rmSync(outside, { recursive: true });
     }
   });
 
