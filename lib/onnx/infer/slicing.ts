@@ -70,10 +70,11 @@ function splitLengths(call: Call, length: Dim): readonly Dim[] {
   if (call.has(1) || typeof length !== "number") return new Array<Dim>(parts).fill(parts === 1 ? length : undefined);
   const count = call.int("num_outputs", parts);
   const each = Math.ceil(length / count);
-  if (call.opset < 18 && length % parts !== 0)
-    throw call.error(`an axis of length ${length} cannot be split into ${parts} equal parts`);
-  // Since opset 18 the last part may be shorter.
-  return call.node.outputs.map((_, i) => Math.max(0, Math.min(each, length - i * each)));
+  // Since opset 18 the last part may be shorter, but not empty.
+  if (call.opset < 18 ? length % parts !== 0 : (count - 1) * each >= length) {
+    throw call.error(`an axis of length ${length} cannot be split into ${count} equal parts`);
+  }
+  return call.node.outputs.map((_, i) => Math.min(each, length - i * each));
 }
 
 function split(call: Call): Inferred[] {
