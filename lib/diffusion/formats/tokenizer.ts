@@ -35,6 +35,8 @@ const files = ["vocab.json", "merges.txt", "tokenizer_config.json", "special_tok
 const clipPattern = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
 const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
 const rememberedWords = 20_000;
+// Merging is quadratic in a word's length; no prompt comes near this.
+const maxCharacters = 10_000;
 
 /**
  * The byte-pair tokenizer of CLIP text encoders: lower-cases, splits into words, and cuts each word into pieces whose
@@ -98,7 +100,7 @@ export class Tokenizer {
     );
   }
 
-  /** @throws RangeError if `maxLength` leaves no room for the start and end tokens */
+  /** @throws RangeError if `maxLength` leaves no room for the start and end tokens, or the text exceeds 10 000 characters */
   encode(text: string, options: EncodeOptions = {}): Encoding {
     const maxLength = options.maxLength ?? this.maxLength;
     if (!Number.isSafeInteger(maxLength) || maxLength < 2) {
@@ -130,8 +132,14 @@ export class Tokenizer {
     return int64(ids, [texts.length, maxLength]);
   }
 
-  /** The tokens of a text, without start, end and padding, each with its word's place in the text. */
+  /**
+   * The tokens of a text, without start, end and padding, each with its word's place in the text.
+   * @throws RangeError on a text of more than 10 000 characters
+   */
   tokens(text: string): Token[] {
+    if (text.length > maxCharacters) {
+      throw new RangeError(`Tokenizer: a text has at most ${maxCharacters} characters, got ${text.length}; shorten the prompt`);
+    }
     const { normalized, startOf, endOf } = normalize(text);
     const tokens: Token[] = [];
     let word = 0;

@@ -59,6 +59,10 @@ describe("encode", () => {
     expect(() => clip.encode("cat", { maxLength: 1 })).toThrow(/whole number ≥ 2/);
   });
 
+  it("refuses a text that no prompt is as long as", () => {
+    expect(() => clip.encode("a".repeat(10_001))).toThrow(/at most 10000 characters, got 10001/);
+  });
+
   it("stacks a batch", () => {
     const batch = clip.encodeBatch(["a cat", ""], { maxLength: 4 });
     expect(batch.shape).toEqual([2, 4]);
