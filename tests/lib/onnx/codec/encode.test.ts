@@ -24,3 +24,10 @@ test("weights whose bytes do not fill their shape are refused", () => {
     "initializer w: float32[2, 3] needs 24 bytes, got 16",
   );
 });
+
+test("a model above 2 GiB is refused before memory is taken for it", () => {
+  const { graph } = leakyModel;
+  const part = { dtype: "uint8", shape: [2 ** 28], data: { kind: "bytes", bytes: new Uint8Array(2 ** 28) } } as const;
+  const initializers = Array.from({ length: 8 }, (_, i) => ({ ...part, name: `part${i}` }));
+  expect(() => encodeModel({ ...leakyModel, graph: { ...graph, initializers } })).toThrow(/save it with { externalData: true }/);
+});
