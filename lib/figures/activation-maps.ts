@@ -1,7 +1,7 @@
 import { Tensor } from "../tensor/tensor.js";
 import { Figure } from "./figure.js";
 import { cellGrid, gridAxes } from "./image-traces.js";
-import { frame, label } from "./layout.js";
+import { colorBar, frame, label } from "./layout.js";
 import { signed as signedScale, viridis } from "./palette.js";
 import type { PlotObject, Trace } from "./plot-value.js";
 import { numberText } from "./text.js";
@@ -69,7 +69,6 @@ export function activationMaps(activation: Tensor, options: ActivationMapsOption
       y0: grid.top(i) + 0.5,
       dy: 1,
       name,
-      text: undefined,
       hovertemplate: `%{z:.4g}<extra>channel ${channel}</extra>`,
       ...(scale === "shared"
         ? { coloraxis: "coloraxis" }
@@ -84,15 +83,7 @@ export function activationMaps(activation: Tensor, options: ActivationMapsOption
             cmin,
             cmax,
             colorscale: signed ? signedScale : viridis,
-            colorbar: {
-              title: { text: quantity, side: "right" },
-              thickness: 12,
-              outlinewidth: 0,
-              len: 1,
-              y: 1,
-              yanchor: "top",
-              x: 1,
-            },
+            colorbar: colorBar(quantity, { len: 1, y: 1, yanchor: "top" }),
           },
         }
       : {};

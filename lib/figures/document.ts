@@ -15,6 +15,26 @@ export interface Displayable {
   [jupyterDisplay](): MimeBundle | Promise<MimeBundle>;
 }
 
+/** An object of a class that extends `Displayed`. */
+export interface DisplayedObject extends Displayable {
+  /** The formats in which the object shows itself; unless a class says more, its `toString()`. */
+  mimeBundle(): MimeBundle | Promise<MimeBundle>;
+}
+
+/**
+ * Base class of results that show themselves as a cell's last expression: a subclass overrides `mimeBundle`.
+ * (A class with a symbol-named method cannot be declared under isolatedDeclarations, a constant of this type can.)
+ */
+export const Displayed: abstract new () => DisplayedObject = class {
+  mimeBundle(): MimeBundle {
+    return { "text/plain": String(this) };
+  }
+
+  [jupyterDisplay](): MimeBundle | Promise<MimeBundle> {
+    return this.mimeBundle();
+  }
+};
+
 // A process without our kernel (stock tslab) serves one notebook: its document is the process.
 const processState = new Map<string, unknown>();
 
@@ -43,6 +63,7 @@ function readPlotly(): string {
 const drawScript = `window.tweedieFigures={draw:function(el,spec,behaviour){
 var color=getComputedStyle(el).color,layout=Object.assign({},spec.layout);
 layout.font=Object.assign({},layout.font,{color:color});
+(layout.sliders||[]).forEach(function(s){s.currentvalue.font.color=color});
 el.innerHTML="";
 return Plotly.newPlot(el,{data:spec.data,layout:layout,frames:spec.frames,config:spec.config}).then(function(){
 if(behaviour)behaviour(el,spec.extra,color);

@@ -37,21 +37,28 @@ export function downsample(x: Numbers, y: Numbers, limit = 1000): Curve {
 }
 
 /**
- * Exponential moving average without start-up bias: a weighted mean of what came before, with weights that
- * fall by `decay` per point. Non-finite values are passed over.
+ * A weighted mean around each point, with weights that fall by `decay` per step of distance on both sides: it
+ * does not lag behind the curve as a running mean does. Non-finite values are passed over.
  */
 export function smooth(y: Numbers, decay: number): Float64Array {
-  const out = new Float64Array(y.length);
-  let sum = 0;
-  let weight = 0;
-  for (let i = 0; i < y.length; i++) {
-    if (Number.isFinite(y[i])) {
-      sum = decay * sum + (1 - decay) * y[i]!;
-      weight = decay * weight + (1 - decay);
+  const sums = new Float64Array(y.length);
+  const weights = new Float64Array(y.length);
+  const sweep = (from: number, to: number, step: number): void => {
+    let sum = 0;
+    let weight = 0;
+    for (let i = from; i !== to; i += step) {
+      const present = Number.isFinite(y[i]) ? 1 : 0;
+      const value = present === 1 ? y[i]! : 0;
+      // The point itself is met on both sweeps: each gives it half its weight.
+      sums[i]! += decay * sum + 0.5 * value;
+      weights[i]! += decay * weight + 0.5 * present;
+      sum = decay * sum + value;
+      weight = decay * weight + present;
     }
-    out[i] = weight > 0 ? sum / weight : Number.NaN;
-  }
-  return out;
+  };
+  sweep(0, y.length, 1);
+  sweep(y.length - 1, -1, -1);
+  return sums.map((sum, i) => (weights[i]! > 0 ? sum / weights[i]! : Number.NaN));
 }
 
 /** Counts of values in `bins` equal bins over `range`; values outside go to the nearest end. */

@@ -1,7 +1,7 @@
 import type { Tensor } from "../tensor/tensor.js";
 import { hoverText, plotText } from "./escape.js";
 import { type Behaviour, Figure } from "./figure.js";
-import { axis, frame } from "./layout.js";
+import { axis, colorBar, frame } from "./layout.js";
 import { cividis, classStyle, ink } from "./palette.js";
 import { type Pictures, picturesOf, pngUri, spriteSheet } from "./picture.js";
 import type { PlotObject, Trace } from "./plot-value.js";
@@ -52,7 +52,7 @@ export function embeddingScatter(points: Tensor, options: EmbeddingScatterOption
     mode: "markers",
     x: Float32Array.from(indices, (i) => xy[2 * i]!),
     y: Float32Array.from(indices, (i) => xy[2 * i + 1]!),
-    marker: { size, opacity: 0.8, line: { width: 0 }, ...marker },
+    marker: { size, opacity: 0.8, line: { width: 0.5, color: "rgba(60,60,60,0.45)" }, ...marker },
     customdata: Int32Array.from(indices),
     ...(texts === undefined ? {} : { text: indices.map((i) => plotText(texts[i]!)) }),
     ...(name === undefined ? { showlegend: false } : { name: plotText(name) }),
@@ -72,9 +72,12 @@ export function embeddingScatter(points: Tensor, options: EmbeddingScatterOption
       ),
     );
   } else if (values !== undefined) {
-    const bar = { title: { text: plotText(colorLabel ?? "value"), side: "right" }, thickness: 12, outlinewidth: 0 };
     data = [
-      trace(everything, { color: Float32Array.from(values), colorscale: cividis, showscale: true, colorbar: bar }, undefined),
+      trace(
+        everything,
+        { color: Float32Array.from(values), colorscale: cividis, showscale: true, colorbar: colorBar(colorLabel ?? "value") },
+        undefined,
+      ),
     ];
   } else data = [trace(everything, { color: ink.main }, undefined)];
   const subtitle =
@@ -83,8 +86,8 @@ export function embeddingScatter(points: Tensor, options: EmbeddingScatterOption
     data,
     layout: {
       ...frame({ title, subtitle, height: 520, margin: { t: 64 } }),
-      xaxis: axis(xLabel, { showticklabels: false, ticks: "" }),
-      yaxis: axis(yLabel, { showticklabels: false, ticks: "", scaleanchor: "x" }),
+      xaxis: axis(xLabel, { showticklabels: false, ticks: "", showgrid: false }),
+      yaxis: axis(yLabel, { showticklabels: false, ticks: "", showgrid: false, scaleanchor: "x" }),
       hovermode: "closest",
       hoverdistance: 12,
       dragmode: "pan",

@@ -3,8 +3,8 @@ import { histogram, type Numbers } from "./downsample.js";
 import { plotText } from "./escape.js";
 import { Figure } from "./figure.js";
 import { imageTrace } from "./image-traces.js";
-import { axis, frame, hiddenAxis, notebookWidth, panelTitle } from "./layout.js";
-import { type ColorScale, ink } from "./palette.js";
+import { axis, frame, hiddenAxis, logAxis, notebookWidth, panelTitle } from "./layout.js";
+import { type ColorScale, colorAt, ink } from "./palette.js";
 import { heatOverlay, type Picture } from "./picture.js";
 import type { PlotObject, Trace } from "./plot-value.js";
 import { countText, numberText, percentText, shorten } from "./text.js";
@@ -49,6 +49,12 @@ const heat: ColorScale = [
   [1, "#ffff99"],
 ];
 
+/** Light to dark: first to tenth decile. */
+const decileShades: ColorScale = [
+  [0, "#a6cee3"],
+  [1, "#08519c"],
+];
+
 /** One feature: its strongest pictures with the activation laid over, its activations by decile, and what it detects. */
 export function featureCard(card: FeatureCard, options: FeatureCardOptions = {}): Figure {
   const examples = card.examples.slice(0, options.limit ?? 8);
@@ -71,7 +77,7 @@ export function featureCard(card: FeatureCard, options: FeatureCardOptions = {})
   return new Figure({
     data: [...rows.traces, ...decileTraces(fired), ...(factors.length === 0 ? [] : [factorTrace(factors)])],
     layout: {
-      ...frame({ title, subtitle: facts.join(" · "), height, margin: { t: header, l: 60, r: 20 } }),
+      ...frame({ title, subtitle: facts.join(" · "), height, margin: { t: header, l: 12, r: 20 } }),
       xaxis: hiddenAxis({ domain: [0, 1], range: [0, rows.width], anchor: "y", constrain: "domain", constraintoward: "left" }),
       yaxis: hiddenAxis({
         domain: [picturesFrom, 1],
@@ -81,12 +87,12 @@ export function featureCard(card: FeatureCard, options: FeatureCardOptions = {})
         constrain: "domain",
         constraintoward: "top",
       }),
-      xaxis2: axis("activation", { domain: [0, factors.length === 0 ? 1 : 0.44], anchor: "y2", rangemode: "tozero" }),
-      yaxis2: axis("count (log)", { domain: [0, panelsTo], anchor: "x2", type: "log", dtick: 1, exponentformat: "power" }),
+      xaxis2: axis("activation", { domain: [0.075, factors.length === 0 ? 1 : 0.48], anchor: "y2", rangemode: "tozero" }),
+      yaxis2: logAxis("activations (log)", 1, Math.max(10, fired.length), { domain: [0, panelsTo], anchor: "x2" }),
       xaxis3: axis("AUROC (0.5 = chance)", {
-        domain: [0.62, 1],
+        domain: [0.66, 1],
         anchor: "y3",
-        range: [Math.min(0.4, ...factors.map((f) => f.auroc)), 1.08],
+        range: [Math.min(0.35, ...factors.map((f) => f.auroc - 0.12)), 1.1],
         tickvals: [0, 0.25, 0.5, 0.75, 1],
       }),
       yaxis3: axis("", {
@@ -124,7 +130,7 @@ export function featureCard(card: FeatureCard, options: FeatureCardOptions = {})
               },
             ],
           }),
-      ...overlayButtons(rows.overlays, rows.traces.length, rows.height > 0, 1),
+      ...overlayButtons(rows.overlays),
     },
     summary: `${title}: ${facts.join(", ")}${factors.length === 0 ? "" : `; best factor ${factors[0]!.name} (AUROC ${numberText(factors[0]!.auroc)})`}`,
   });
@@ -141,7 +147,7 @@ interface PictureRows {
 
 /** Pictures on axes that count screen pixels at the planned width. */
 function pictureRows(examples: readonly FeatureExample[], deciles: readonly FeatureExample[]): PictureRows {
-  const width = notebookWidth - 80;
+  const width = notebookWidth - 32;
   const traces: Trace[] = [];
   const annotations: PlotObject[] = [];
   const overlays: number[] = [];
@@ -192,7 +198,7 @@ function pictureRows(examples: readonly FeatureExample[], deciles: readonly Feat
   };
   row(examples, "Strongest pictures", 8, (e) => numberText(e.activation));
   row(deciles, "One picture per activation decile, weakest first", 10, (e, i) => `${i + 1}: ${numberText(e.activation)}`);
-  return { traces, annotations, overlays, width, height: Math.ceil(top) + 26 };
+  return { traces, annotations, overlays, width, height: Math.ceil(top) };
 }
 
 /** Ten shades, one per decile of the activations: equal numbers of firings in each. */
@@ -214,17 +220,7 @@ function decileTraces(fired: Float64Array): Trace[] {
       x: centers,
       y: Array.from(counts, (c) => (c === 0 ? null : c)),
       width,
-      // Cividis-like from dark to light: decile 1 to 10.
-      marker: {
-        color: deciles,
-        cmin: 0,
-        cmax: 9,
-        colorscale: [
-          [0, "#8fb3d9"],
-          [1, "#08306b"],
-        ],
-        line: { width: 0 },
-      },
+      marker: { color: deciles.map((d) => `rgb(${colorAt(decileShades, d / 9).join(",")})`), line: { width: 0 } },
       customdata: deciles.map((d) => d + 1),
       hovertemplate: "activation %{x:.3~g}<br><b>%{y}</b> firings · decile %{customdata}<extra></extra>",
     },
@@ -251,8 +247,8 @@ function factorTrace(factors: readonly { readonly name: string; readonly auroc: 
 }
 
 /** Two buttons that show and hide the heat maps. */
-function overlayButtons(overlays: readonly number[], _traces: number, present: boolean, y: number): PlotObject {
-  if (overlays.length === 0 || !present) return {};
+function overlayButtons(overlays: readonly number[]): PlotObject {
+  if (overlays.length === 0) return {};
   const button = (text: string, visible: boolean): PlotObject => ({
     label: text,
     method: "restyle",
@@ -265,7 +261,7 @@ function overlayButtons(overlays: readonly number[], _traces: number, present: b
         direction: "left",
         x: 1,
         xanchor: "right",
-        y,
+        y: 1,
         yanchor: "bottom",
         pad: { b: 6 },
         bgcolor: ink.panel,

@@ -1,4 +1,4 @@
-import { documentId, jupyterDisplay, type MimeBundle, plotlyLoader } from "./document.js";
+import { Displayed, documentId, type MimeBundle, plotlyLoader } from "./document.js";
 import { escapeHtml, scriptJson } from "./escape.js";
 import { type Json, type PlotObject, type PlotValue, plotJson, type Trace } from "./plot-value.js";
 
@@ -28,7 +28,7 @@ const commonConfig: PlotObject = {
 };
 
 /** A Plotly figure as plain data, which shows itself in a notebook. Typed arrays are encoded only when it is shown. */
-export class Figure {
+export class Figure extends Displayed {
   readonly data: readonly Trace[];
   readonly layout: PlotObject;
   readonly frames: readonly PlotObject[] | undefined;
@@ -37,6 +37,7 @@ export class Figure {
   readonly summary: string;
 
   constructor(spec: FigureSpec) {
+    super();
     this.data = spec.data;
     this.layout = spec.layout;
     this.frames = spec.frames;
@@ -60,7 +61,7 @@ export class Figure {
     ].join("\n");
   }
 
-  [jupyterDisplay](): MimeBundle {
+  override mimeBundle(): MimeBundle {
     return {
       "application/vnd.plotly.v1+json": this.toJSON(),
       "text/html": this.#fragment(false),

@@ -1,7 +1,7 @@
 import { Tensor } from "../tensor/tensor.js";
 import { plotText } from "./escape.js";
 import { Figure } from "./figure.js";
-import { axis, frame, notebookWidth } from "./layout.js";
+import { axis, colorBar, frame, notebookWidth } from "./layout.js";
 import { type ColorScale, signed as signedScale, viridis } from "./palette.js";
 import { numberText } from "./text.js";
 
@@ -51,7 +51,7 @@ export function heatmap(matrix: Tensor, options: HeatmapOptions = {}): Figure {
   const reach = Math.max(-low, high);
   const [zmin, zmax] = options.range ?? (signed ? [-reach, reach] : [low, high]);
   const numbers = options.numbers ?? (width <= 20 && width * height <= 300);
-  const cell = Math.min(56, Math.max(12, Math.min(640 / width, 560 / height)));
+  const cell = Math.min(64, Math.max(12, Math.min(600 / width, 560 / height)));
   const longest = Math.max(...columns.map((c) => c.length));
   // Positions are numbers and names are tick texts, for equal names would share one cell on a category axis.
   const ticks = (names: readonly string[]): { tickvals: number[]; ticktext: string[]; tickmode: string } => {
@@ -72,7 +72,7 @@ export function heatmap(matrix: Tensor, options: HeatmapOptions = {}): Figure {
         ...(numbers ? { texttemplate: "%{z:.2~f}", textfont: { size: 11 } } : {}),
         customdata: rows.map((row) => columns.map((column) => [plotText(row), plotText(column)])),
         hovertemplate: `%{customdata[0]} · %{customdata[1]}<br><b>%{z:.4~g}</b><extra></extra>`,
-        colorbar: { title: { text: plotText(quantity), side: "right" }, thickness: 12, outlinewidth: 0 },
+        colorbar: colorBar(quantity),
       },
     ],
     layout: {
@@ -80,7 +80,7 @@ export function heatmap(matrix: Tensor, options: HeatmapOptions = {}): Figure {
         title,
         subtitle,
         height: Math.round(cell * height) + 150 + Math.min(120, longest * 4),
-        margin: { l: 90, r: Math.max(24, notebookWidth - 170 - cell * width) / 2 },
+        margin: { l: 90, r: Math.max(24, notebookWidth - 190 - cell * width) },
       }),
       xaxis: axis(xLabel, { ...ticks(columns), showgrid: false, showline: false, ticks: "" }),
       yaxis: axis(yLabel, { ...ticks(rows), showgrid: false, showline: false, ticks: "", autorange: "reversed" }),

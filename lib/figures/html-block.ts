@@ -1,7 +1,7 @@
-import { jupyterDisplay, type MimeBundle } from "./document.js";
+import { Displayed, type MimeBundle } from "./document.js";
 
 /** A piece of HTML that shows itself in a notebook. Its maker vouches that the text in it is escaped. */
-export class HtmlBlock {
+export class HtmlBlock extends Displayed {
   readonly html: string;
   readonly text: string;
 
@@ -10,15 +10,16 @@ export class HtmlBlock {
    * @param text the same for a terminal
    */
   constructor(html: string, text: string) {
+    super();
     this.html = html;
     this.text = text;
   }
 
-  toString(): string {
+  override toString(): string {
     return this.text;
   }
 
-  [jupyterDisplay](): MimeBundle {
+  override mimeBundle(): MimeBundle {
     return { "text/html": this.html, "text/plain": this.text };
   }
 }

@@ -27,10 +27,17 @@ export interface CellGridOptions {
   readonly width?: number;
 }
 
+/** Four to eight columns: the number that leaves the fewest cells empty and makes the grid a little wider than tall. */
+function columnsFor(count: number): number {
+  const wanted = Math.sqrt(1.5 * count);
+  const cost = (columns: number): number => Math.ceil(count / columns) * columns - count + Math.abs(columns - wanted) / 10;
+  return [4, 5, 6, 7, 8].reduce((best, columns) => (cost(columns) < cost(best) ? columns : best));
+}
+
 /** Plans a grid that fits the notebook's width. */
 export function cellGrid(options: CellGridOptions): CellGrid {
   const { count, cellWidth, cellHeight, titleRoom = 0, maxCell = 200, width: room = notebookWidth - 32 } = options;
-  const columns = Math.max(1, Math.min(count, options.columns ?? Math.min(8, Math.max(4, Math.ceil(Math.sqrt(count))))));
+  const columns = Math.max(1, Math.min(count, options.columns ?? columnsFor(count)));
   const rows = Math.max(1, Math.ceil(count / columns));
   const gapPixels = 6;
   const zoom = Math.min(maxCell / cellWidth, (room - (columns - 1) * gapPixels) / (columns * cellWidth));

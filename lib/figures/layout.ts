@@ -22,7 +22,7 @@ export function frame(options: FrameOptions): { readonly [key: string]: PlotValu
       font: { size: 15 },
       x: 0,
       xref: "container",
-      pad: { l: 12 },
+      pad: { l: 12, t: 12 },
       y: 1,
       yref: "container",
       yanchor: "top",
@@ -54,9 +54,27 @@ export function axis(title: string, options: PlotObject = {}): PlotObject {
   };
 }
 
+/** A logarithmic axis whose ticks are plain numbers: decades where they suffice, else 1, 2, 5. */
+export function logAxis(title: string, low: number, high: number, options: PlotObject = {}): PlotObject {
+  const decades = low > 0 && high > low ? Math.log10(high / low) : 1;
+  const dtick = decades > 2.5 ? Math.ceil(decades / 8) : "D2";
+  return axis(title, { type: "log", dtick, tickformat: "~g", ...options });
+}
+
 /** An axis that only positions things. */
 export function hiddenAxis(options: PlotObject = {}): PlotObject {
   return { visible: false, showgrid: false, zeroline: false, fixedrange: false, ...options };
+}
+
+/** A colour bar that says what it shows. */
+export function colorBar(title: string, options: PlotObject = {}): PlotObject {
+  return {
+    title: { text: plotText(title), side: "right", font: { size: 12 } },
+    thickness: 12,
+    outlinewidth: 0,
+    tickfont: { size: 11 },
+    ...options,
+  };
 }
 
 /** The legend as one line above the plot. */

@@ -1,7 +1,7 @@
 import { downsample, type Numbers, smooth } from "./downsample.js";
 import { plotText } from "./escape.js";
 import { Figure } from "./figure.js";
-import { axis, frame, legendAbove } from "./layout.js";
+import { axis, frame, legendAbove, logAxis } from "./layout.js";
 import { classStyle } from "./palette.js";
 import type { Trace } from "./plot-value.js";
 import { numberText } from "./text.js";
@@ -18,7 +18,7 @@ export interface LossCurveOptions {
   readonly subtitle?: string;
   /** Logarithmic loss axis; default when every value is positive and they span more than a factor of ten. */
   readonly log?: boolean;
-  /** Weight that the smoothed line keeps per point, 0 (raw only) to below 1; default fits the length. */
+  /** By what factor a point counts less per step of distance, 0 (raw only) to below 1; default fits the length. */
   readonly smoothing?: number;
   readonly xLabel?: string;
   readonly yLabel?: string;
@@ -36,7 +36,7 @@ export function lossCurve(series: readonly LossSeries[], options: LossCurveOptio
   let high = 0;
   series.forEach(({ name, y, x = Float64Array.from(y, (_, i) => i) }, k) => {
     const { color } = classStyle(k);
-    const smoothing = options.smoothing ?? (y.length < 60 ? 0 : 1 - Math.min(1, 50 / y.length) * 0.5);
+    const smoothing = options.smoothing ?? (y.length < 60 ? 0 : Math.max(0.5, 1 - 80 / y.length));
     if (!(smoothing >= 0 && smoothing < 1))
       throw new RangeError(`lossCurve: smoothing must be at least 0 and below 1, got ${smoothing}`);
     for (const v of y) {
@@ -61,19 +61,12 @@ export function lossCurve(series: readonly LossSeries[], options: LossCurveOptio
     ends.push(`${name} ${numberText((curve ?? y).at(-1))}`);
   });
   const log = options.log ?? (low > 0 && high / low > 10);
-  const logAxis = {
-    type: "log",
-    dtick: 1,
-    minor: { showgrid: false, ticks: "outside", ticklen: 2, dtick: "D1" },
-    exponentformat: "power",
-  };
-  const spansDecades = high / low > 30;
   return new Figure({
     data: traces,
     layout: {
       ...frame({ title, subtitle, height: 380, margin: { t: subtitle === undefined ? 72 : 88 } }),
       xaxis: axis(xLabel, { rangemode: "tozero", hoverformat: ",d" }),
-      yaxis: axis(yLabel, log ? (spansDecades ? logAxis : { type: "log", nticks: 8 }) : {}),
+      yaxis: log ? logAxis(yLabel, low, high) : axis(yLabel),
       hovermode: "x unified",
       legend: legendAbove,
       showlegend: series.length > 1,

@@ -1,6 +1,6 @@
 import { downsample, type Numbers } from "./downsample.js";
 import { Figure } from "./figure.js";
-import { axis, frame, panelTitle } from "./layout.js";
+import { axis, frame, legendAbove, logAxis, panelTitle } from "./layout.js";
 import { ink } from "./palette.js";
 import type { Trace } from "./plot-value.js";
 import { numberText } from "./text.js";
@@ -77,11 +77,17 @@ export function noiseSchedule(alphasCumprod: Numbers, options: NoiseScheduleOpti
       xaxis: axis("timestep t"),
       yaxis: axis("share of amplitude", { range: [0, 1.03] }),
       xaxis2: axis("timestep t"),
-      yaxis2: axis("signal-to-noise ratio", { type: "log", exponentformat: "power", nticks: 8 }),
+      yaxis2: logAxis("signal-to-noise ratio", ...ends(snr)),
       hovermode: "x unified",
-      legend: { x: 0.01, y: 0.5, xanchor: "left", yanchor: "middle", bgcolor: "rgba(0,0,0,0)" },
+      legend: { ...legendAbove, x: 0.42, xanchor: "right", y: 1, font: { size: 11 } },
       annotations: [panelTitle("Signal and noise", "x", "y"), panelTitle("Signal-to-noise ratio", "x2", "y2")],
     },
     summary: `${title}: ${alphas.length} timesteps, ᾱ from ${numberText(alphas[0])} to ${numberText(alphas.at(-1))}`,
   });
+}
+
+/** The smallest and largest finite value. */
+function ends(values: Float64Array): [low: number, high: number] {
+  const finite = values.filter(Number.isFinite);
+  return [finite.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY), finite.reduce((a, b) => Math.max(a, b), 0)];
 }

@@ -1,7 +1,7 @@
 import { downsample, histogram, type Numbers } from "./downsample.js";
 import { plotText } from "./escape.js";
 import { Figure } from "./figure.js";
-import { axis, frame, panelTitle } from "./layout.js";
+import { axis, frame, logAxis, panelTitle } from "./layout.js";
 import { ink } from "./palette.js";
 import type { Trace } from "./plot-value.js";
 import { countText, numberText, percentText } from "./text.js";
@@ -48,23 +48,28 @@ export function saeHealth(health: SaeHealth, options: SaeHealthOptions = {}): Fi
         height: 620,
         margin: { t: 96, r: 56 },
       }),
-      grid: { rows: 2, columns: 2, pattern: "independent", xgap: 0.2, ygap: 0.32 },
       bargap: 0.04,
       showlegend: false,
       hovermode: "closest",
-      xaxis: axis("log₁₀ firing rate"),
-      yaxis: axis("features"),
-      xaxis2: axis("FVU (fraction of variance unexplained)", { rangemode: "tozero" }),
+      xaxis: axis("log₁₀ firing rate", { domain: [0, 0.4] }),
+      yaxis: axis("features", { domain: [0.6, 1] }),
+      xaxis2: axis("FVU (fraction of variance unexplained)", { domain: [0.62, 1], anchor: "y2", rangemode: "tozero" }),
       yaxis2: axis("", {
+        domain: [0.6, 1],
+        anchor: "x2",
         autorange: "reversed",
         showgrid: false,
         ticks: "",
         ...namesOnTicks([...health.baselines.map((b) => b.name), "this SAE"]),
       }),
-      xaxis3: axis("features firing per token (L0)"),
-      yaxis3: axis("share of tokens", { tickformat: ".0%" }),
-      xaxis4: axis("step", { rangemode: "tozero" }),
-      yaxis4: axis("loss", { type: "log", nticks: 6, title: { text: "loss", font: { size: 12, color: ink.main }, standoff: 4 } }),
+      xaxis3: axis("features firing per token (L0)", { domain: [0, 0.4], anchor: "y3" }),
+      yaxis3: axis("share of tokens", { domain: [0, 0.4], anchor: "x3", tickformat: ".0%" }),
+      xaxis4: axis("step", { domain: [0.62, 1], anchor: "y4", rangemode: "tozero" }),
+      yaxis4: logAxis("loss", ...extent(health.loss.value), {
+        domain: [0, 0.4],
+        anchor: "x4",
+        title: { text: "loss", font: { size: 12, color: ink.main }, standoff: 4 },
+      }),
       ...(health.dead === undefined
         ? {}
         : {
@@ -72,6 +77,8 @@ export function saeHealth(health: SaeHealth, options: SaeHealthOptions = {}): Fi
               overlaying: "y4",
               anchor: "x4",
               side: "right",
+              tickmode: "auto",
+              nticks: 5,
               tickformat: ".0%",
               range: [0, Math.max(0.01, ...health.dead.share) * 1.1],
               showgrid: false,
@@ -100,6 +107,16 @@ export function saeHealth(health: SaeHealth, options: SaeHealthOptions = {}): Fi
     },
     summary: `${title}: FVU ${numberText(health.fvu)} (${health.baselines.map((b) => `${b.name} ${numberText(b.fvu)}`).join(", ")}), L0 ${numberText(meanL0)}, ${percentText(deadCount / Math.max(1, rates.length))} of ${rates.length} features dead in ${countText(health.tokens)} tokens`,
   });
+}
+
+function extent(values: Numbers): [low: number, high: number] {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (const v of values) {
+    if (v < low) low = v;
+    if (v > high) high = v;
+  }
+  return [low, high];
 }
 
 function mean(values: Numbers): number {
@@ -163,12 +180,7 @@ function namesOnTicks(names: readonly string[]): { tickmode: string; tickvals: n
 }
 
 function l0Trace(l0: Numbers): Trace {
-  let low = Number.POSITIVE_INFINITY;
-  let high = 0;
-  for (const v of l0) {
-    low = Math.min(low, v);
-    high = Math.max(high, v);
-  }
+  let [low, high] = extent(l0);
   if (low > high) [low, high] = [0, 1];
   // Bins are whole numbers wide, so that a TopK SAE's single L0 is one clean bar.
   const width = Math.max(1, Math.ceil((high - low + 1) / 40));

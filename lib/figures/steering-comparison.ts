@@ -66,7 +66,7 @@ export function steeringComparison(comparison: SteeringComparison, options: Stee
   const gridWidth = left(n) - gap;
   const header = subtitle === undefined ? 48 : 64;
   const curveHeight = curves.length === 0 ? 0 : 210;
-  const height = header + gridHeight + (curves.length === 0 ? 12 : curveHeight + 130);
+  const height = header + gridHeight + (curves.length === 0 ? 12 : curveHeight + 116);
   const bottom = curves.length === 0 ? 12 : 56;
   const inner = height - header - bottom;
   const unedited = strengths.indexOf(0);

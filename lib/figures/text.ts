@@ -15,11 +15,10 @@ export function numberText(x: number | null | undefined, digits = 3): string {
   return String(Number(x.toPrecision(Math.max(digits, Math.ceil(Math.log10(size)))))).replace("-", "−");
 }
 
-/** 1234567 → "1 234 567" with thin spaces. */
+/** 1234567 → "1 234 567" with thin spaces; four digits stay together. */
 function integerText(x: number): string {
-  return String(x)
-    .replace(/\B(?=(\d{3})+$)/g, "\u202f")
-    .replace("-", "−");
+  const digits = String(x).replace("-", "−");
+  return Math.abs(x) < 10_000 ? digits : digits.replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
 /** A count with few letters: 1234567 → "1.23 M". */

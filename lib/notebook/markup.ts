@@ -1,22 +1,23 @@
-import { jupyterDisplay, type MimeBundle } from "../figures/document.js";
+import { Displayed, type MimeBundle } from "../figures/document.js";
 import { escapeHtml } from "../figures/escape.js";
 import { HtmlBlock } from "../figures/html-block.js";
 import { numberText } from "../figures/text.js";
 
 /** Markdown that shows itself in a notebook. */
-export class MarkdownBlock {
+export class MarkdownBlock extends Displayed {
   readonly markdown: string;
 
   /** @param markdown safe as it stands */
   constructor(markdown: string) {
+    super();
     this.markdown = markdown;
   }
 
-  toString(): string {
+  override toString(): string {
     return this.markdown;
   }
 
-  [jupyterDisplay](): MimeBundle {
+  override mimeBundle(): MimeBundle {
     return { "text/markdown": this.markdown, "text/plain": this.markdown };
   }
 }
