@@ -24,16 +24,27 @@ export class WorkerChannel {
   #queue: (Job | number[])[] = [];
   #running: Job | undefined;
   #stopped: Error | undefined;
+  /** 1 from sending a job until the worker has done with it. */
+  readonly #busy = new Int32Array(new SharedArrayBuffer(4));
 
   constructor() {
-    // Loaders and flags of the main thread (tsx, vitest) are of no use to the worker and would slow its start.
-    this.#worker = new Worker(new URL("./worker.js", import.meta.url), { name: "onnxruntime", execArgv: [] });
+    this.#worker = new Worker(new URL("./worker.js", import.meta.url), {
+      name: "onnxruntime",
+      workerData: { busy: this.#busy },
+      execArgv: [], // loaders and flags of the main thread (tsx, vitest) are of no use there and would slow its start
+    });
     this.#worker.unref();
     this.#worker.on("message", (reply: { value?: unknown; error?: string }) => this.#finish(reply));
     this.#worker.on("messageerror", (error: Error) => this.#finish({ error: error.message }));
     this.#worker.on("error", (error: Error) => this.#stop(error.message));
     this.#worker.on("exit", (code) => this.#stop(`it ended with code ${code}`));
+    process.on("exit", this.#awaitNativeCode);
   }
+
+  /** Native code whose thread is taken away aborts the whole process, so an ending process waits for it. */
+  readonly #awaitNativeCode = (): void => {
+    Atomics.wait(this.#busy, 0, 1, 30_000);
+  };
 
   /** False once the thread has ended; what lived in it is gone. */
   get alive(): boolean {
@@ -78,8 +89,12 @@ export class WorkerChannel {
     queueMicrotask(() => this.#next());
   }
 
-  /** Ends the thread; waiting requests reject. Native code that is running is waited for. */
+  /** Ends the thread; requests reject at once, a job that runs is finished first. */
   async terminate(): Promise<void> {
+    const finished = new Promise((resolve) => this.#worker.once("message", resolve).once("exit", resolve));
+    const running = this.#running !== undefined;
+    this.#stop("it was closed");
+    if (running) await finished;
     await this.#worker.terminate();
   }
 
@@ -92,9 +107,11 @@ export class WorkerChannel {
         continue;
       }
       this.#running = entry;
+      Atomics.store(this.#busy, 0, 1);
       try {
         this.#worker.postMessage(entry.request, entry.transfer);
       } catch (error) {
+        Atomics.store(this.#busy, 0, 0);
         this.#settle(entry);
         entry.reject(error);
       }
@@ -122,6 +139,7 @@ export class WorkerChannel {
 
   #stop(why: string): void {
     if (this.#stopped) return;
+    process.off("exit", this.#awaitNativeCode);
     this.#stopped = new Error(`the runtime's worker thread stopped (${why}); open sessions and upload tensors again`);
     const jobs = this.#queue.filter((entry): entry is Job => !Array.isArray(entry));
     if (this.#running) jobs.unshift(this.#running);

@@ -11,7 +11,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import ort from "onnxruntime-node";
 
 ort.env.logLevel = "fatal";
@@ -112,13 +112,19 @@ const operations = {
   },
 };
 
+/** Tells the main thread, which may be waiting to end the process, that no native code runs. */
+function rest() {
+  Atomics.store(workerData.busy, 0, 0);
+  Atomics.notify(workerData.busy, 0);
+}
+
 parentPort.on("message", async (request) => {
   if (request.operation === "free") {
     for (const id of request.ids) tensors.delete(id);
     return;
   }
   try {
-    const { value, transfer } = await operations[request.operation](request);
+    const { value, transfer } = await operations[request.operation](request).finally(rest);
     parentPort.postMessage({ value }, transfer);
   } catch (error) {
     parentPort.postMessage({ error: error instanceof Error ? error.message : String(error) });

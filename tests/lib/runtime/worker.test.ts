@@ -8,7 +8,7 @@ import { adder, matrixPower } from "./tiny-models.js";
 afterAll(() => closeRuntime());
 
 test("the event loop keeps its beat during a run", async () => {
-  await using session = await openSession(matrixPower(40), { threads: 1 });
+  await using session = await openSession(matrixPower(20), { threads: 1 });
   const x = zeros([512, 512]);
   let ticks = 0;
   const timer = setInterval(() => ticks++, 5);
@@ -16,8 +16,9 @@ test("the event loop keeps its beat during a run", async () => {
   await session.run({ x });
   const elapsedMs = performance.now() - start;
   clearInterval(timer);
-  expect(elapsedMs).toBeGreaterThan(30);
-  expect(ticks).toBeGreaterThan(elapsedMs / 5 / 4);
+  // Were the run on this thread, there would be one tick at most; a busy machine allows fewer than one per 5 ms.
+  expect(elapsedMs).toBeGreaterThan(20);
+  expect(ticks).toBeGreaterThan(2);
 });
 
 test("1000 sessions opened, run and released leave nothing behind", async () => {
@@ -59,8 +60,8 @@ async function script(body: string): Promise<string> {
   const here = new URL(".", import.meta.url);
   const imports = [
     `import { openSession } from "${new URL("../../../lib/runtime/index.ts", here)}";`,
-    `import { float32 } from "${new URL("../../../lib/tensor/index.ts", here)}";`,
-    `import { adder } from "${new URL("tiny-models.ts", here)}";`,
+    `import { float32, zeros } from "${new URL("../../../lib/tensor/index.ts", here)}";`,
+    `import { adder, matrixPower } from "${new URL("tiny-models.ts", here)}";`,
   ];
   const args = ["--import", "tsx", "--input-type=module", "--eval", [...imports, body].join("\n")];
   const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 });
@@ -73,4 +74,13 @@ test("a script ends with its sessions open, though not before its runs are done"
     session.run({ a: float32([1]), b: float32([2]) }).then(({ y }) => console.log(y.data[0]));
   `;
   expect(await script(body)).toBe("3");
+});
+
+test("a process may exit in the middle of a run", async () => {
+  const body = `
+    const session = await openSession(matrixPower(20));
+    session.run({ x: zeros([512, 512]) });
+    setTimeout(() => { console.log("leaving"); process.exit(0); }, 20);
+  `;
+  expect(await script(body)).toBe("leaving");
 });
