@@ -33,7 +33,7 @@ export function scene(
   shape: "disc" | "square",
   at: readonly [number, number],
   noise = 0,
-  rng = new Rng(1),
+  rng: Rng = new Rng(1),
 ): Picture {
   const size = 32;
   const pixels = new Uint8Array(size * size * 3);
