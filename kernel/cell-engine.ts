@@ -129,6 +129,7 @@ export class CellEngine {
         if (!conversion.lastExpressionVar) return undefined;
         const value = await (this.#exports[conversion.lastExpressionVar] as unknown);
         delete this.#exports[conversion.lastExpressionVar];
+        if (value instanceof Error) return { "text/plain": this.#sources.describe(value).traceback.join("\n") };
         return value === undefined ? undefined : displayValue(value);
       };
       setImmediate(() => void task().then(resolve, reject));

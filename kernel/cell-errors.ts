@@ -82,7 +82,8 @@ export class SourceRegistry {
       const place = this.#place(frame);
       if (place) {
         const caller = /at (?:async )?(.+) \(/.exec(frame)?.[1];
-        const name = caller && !/^(eval|Object\.<anonymous>|<anonymous>)$/.test(caller) ? ` in ${caller}` : "";
+        // Cells share their variables through a proxy, which V8 takes for the object a function was called on.
+        const name = caller && !/<anonymous>|^eval$|^Timeout\./.test(caller) ? ` in ${caller.replace(/^Proxy\./, "")}` : "";
         lines.push(`    at ${place.file}, line ${place.line}${name}`);
         const source = this.#sources.get(place.file);
         if (!shown && source) lines.push(...excerpt(source.lines, place.line, place.column, 1));

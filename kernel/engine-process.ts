@@ -39,7 +39,7 @@ export class EngineProcess {
   readonly #answers = new Map<number, (value: unknown) => void>();
   /** Event handlers outlive their cells: late output still belongs to the cell that caused it. */
   readonly #handlers = new Map<number, (event: CellEvent) => void>();
-  /** The last words of the process itself, printed past JavaScript: native warnings, and why it crashed. */
+  /** The end of what the process printed past JavaScript: native warnings, and why it crashed. */
   #rawOutput = "";
   #lastId = 0;
   #closing = false;
@@ -200,10 +200,9 @@ function deathNotice(code: number | null, signal: NodeJS.Signals | null, expired
   else if (/heap out of memory|Allocation failed/.test(rawOutput)) evalue = "the cell ran out of memory and its process ended";
   else if (signal) evalue = `the cell's process was ended by ${signal}`;
   else evalue = `the cell ended its process with exit code ${code}, for instance by process.exit(${code})`;
-  const lastWords = signal && rawOutput.trim() !== "" ? rawOutput.trim().split("\n").slice(-8) : [];
   return {
     ename,
     evalue,
-    traceback: [`${ename}: ${evalue}`, "All variables are lost; run the notebook again from the top.", ...lastWords],
+    traceback: [`${ename}: ${evalue}`, "All variables are lost; run the notebook again from the top."],
   };
 }
