@@ -29,6 +29,11 @@ export class TorchGenerator {
     return new Tensor("float32", values, shape);
   }
 
+  /** `n` draws from N(0, 1), as `randn([n])`. */
+  normals(n: number): Float32Array {
+    return this.randn([n]).data;
+  }
+
   /** `torch.rand(shape)`: uniform in [0, 1), 24 random bits. */
   rand(shape: readonly number[]): Tensor<"float32"> {
     const values = new Float32Array(sizeOf(shape));

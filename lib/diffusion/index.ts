@@ -1,0 +1,5 @@
+export * from "./adapters.js";
+export * from "./clip.js";
+export * from "./contracts.js";
+export * from "./samplers/index.js";
+export * from "./schedules/index.js";

@@ -1,0 +1,84 @@
+import { Tensor } from "../../tensor/index.js";
+import { clipDenoised } from "../clip.js";
+import type { Denoiser, NoiseSource, SamplerOptions, Step } from "../contracts.js";
+
+/** One interval of the noise levels. */
+export interface Interval {
+  readonly index: number;
+  readonly sigma: number;
+  readonly sigmaNext: number;
+}
+
+/** What every sampler has: a state kept in float64 between model calls, checked noise levels, a way to stop. */
+export class Trajectory {
+  /** x₀ + σε at the current noise level. */
+  readonly state: Float64Array;
+  readonly #denoiser: Denoiser;
+  readonly #shape: readonly number[];
+  readonly #sigmas: Float64Array;
+  readonly #options: SamplerOptions;
+
+  /** @throws RangeError unless the noise levels fall from a positive one, reaching 0 at the end if at all */
+  constructor(denoiser: Denoiser, x: Tensor<"float32">, sigmas: Float64Array, options: SamplerOptions) {
+    const falling = sigmas.every((sigma, i) => i === 0 || sigma <= sigmas[i - 1]!);
+    const positive = sigmas.every(
+      (sigma, i) => Number.isFinite(sigma) && (sigma > 0 || (sigma === 0 && i === sigmas.length - 1)),
+    );
+    if (sigmas.length < 2 || !falling || !positive) {
+      throw new RangeError(`sampler: expected two or more falling noise levels, only the last one 0, got [${sigmas.join(", ")}]`);
+    }
+    this.state = Float64Array.from(x.data);
+    this.#denoiser = denoiser;
+    this.#shape = x.shape;
+    this.#sigmas = sigmas;
+    this.#options = options;
+  }
+
+  *intervals(): Generator<Interval> {
+    for (let index = 0; index + 1 < this.#sigmas.length; index++) {
+      yield { index, sigma: this.#sigmas[index]!, sigmaNext: this.#sigmas[index + 1]! };
+    }
+  }
+
+  /** The denoiser's x̂₀ for `state` at `sigma`, before clipping. */
+  async predict(sigma: number, state: Float64Array = this.state): Promise<Tensor<"float32">> {
+    this.#options.signal?.throwIfAborted();
+    const denoised = await this.#denoiser(this.#tensor(state), sigma, this.#options.condition);
+    if (denoised.size === state.length) return denoised;
+    throw new RangeError(`sampler: the denoiser returned ${denoised} for a state of shape [${this.#shape.join(", ")}]`);
+  }
+
+  /** x̂₀ kept in range as the options say. */
+  clip(denoised: Tensor<"float32">): Tensor<"float32"> {
+    return this.#options.clip ? clipDenoised(denoised, this.#options.clip) : denoised;
+  }
+
+  async denoise(sigma: number, state?: Float64Array): Promise<Tensor<"float32">> {
+    return this.clip(await this.predict(sigma, state));
+  }
+
+  /** Reports the step that has led to the current state. */
+  step(interval: Interval, denoised: Tensor<"float32">): Step {
+    const timestep = this.#options.timesteps?.[interval.index];
+    return { ...interval, ...(timestep !== undefined && { timestep }), x: this.#tensor(this.state), denoised };
+  }
+
+  /** Gaussian noise for every element of the state. @throws TypeError if no source was passed */
+  noise(rng: NoiseSource | undefined): Float32Array {
+    if (rng) return rng.normals(this.state.length);
+    throw new TypeError("sampler: this sampler draws noise; pass a seeded source as options.rng, such as new Rng(seed)");
+  }
+
+  #tensor(state: Float64Array): Tensor<"float32"> {
+    return new Tensor("float32", Float32Array.from(state), this.#shape);
+  }
+}
+
+/**
+ * σ' split into the part `down` that the old noise fills and the part `up` that new noise fills: down² + up² = σ'².
+ * At eta = 1 the step samples the posterior q(x' | x, x̂₀); at 0 it is deterministic.
+ */
+export function splitNoise(sigma: number, sigmaNext: number, eta: number): { down: number; up: number } {
+  const up = eta * sigmaNext * Math.sqrt(1 - (sigmaNext / sigma) ** 2);
+  return { down: Math.sqrt(Math.max(sigmaNext ** 2 - up ** 2, 0)), up };
+}
