@@ -1,6 +1,7 @@
 import { freshNames, type Graph, type Model, opsetOf, type Shape, splice, type ValueInfo } from "../onnx/index.js";
 import { openSession, type Session, type SessionOptions } from "../runtime/index.js";
 import type { Tensor } from "../tensor/index.js";
+import type { Activation } from "./activation.js";
 import type { Edit, StepContext } from "./edit.js";
 import { identityOf } from "./edit.js";
 import type { Axis, HookPoint } from "./hook-point.js";
@@ -18,14 +19,6 @@ export type Capture =
       readonly as?: string;
     };
 
-/** A captured activation. */
-export interface Activation<T extends Tensor = Tensor> {
-  readonly hookPoint: HookPoint;
-  /** Names of the tensor's axes. */
-  readonly axes: readonly Axis[];
-  readonly tensor: T;
-}
-
 export interface Hooks {
   readonly capture?: readonly Capture[];
   /** Applied in order; a later edit of the same activation sees the earlier one's result, captures see the last. */
@@ -37,6 +30,8 @@ export interface HookedRunOptions extends Hooks {
   readonly context?: StepContext;
   /** Model outputs to compute; default all. */
   readonly fetches?: readonly string[];
+  /** False leaves the captures out of this run without compiling another variant. */
+  readonly record?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -113,13 +108,16 @@ export class HookedModel {
     compiled.running++;
     try {
       const session = await compiled.session;
-      const fetches = [...(options.fetches ?? this.outputs.map((o) => o.name)), ...compiled.taps.map((t) => t.output)];
-      const results = await session.run({ ...feeds, ...this.#editFeeds(edits, context) }, { fetches, ...(signal && { signal }) });
-      const activations: Record<string, Activation> = {};
-      for (const { key, output, hookPoint, axes } of compiled.taps)
-        activations[key] = { hookPoint, axes, tensor: results[output]! };
       const names = options.fetches ?? this.outputs.map((o) => o.name);
-      return { outputs: Object.fromEntries(names.map((name) => [name, results[name]!])), activations };
+      const taps = options.record === false ? [] : compiled.taps;
+      const results = await session.run(
+        { ...feeds, ...this.#editFeeds(edits, context) },
+        { fetches: [...names, ...taps.map((t) => t.output)], ...(signal && { signal }) },
+      );
+      const outputs = Object.fromEntries(names.map((name) => [name, results[name]!]));
+      const activations: Record<string, Activation> = {};
+      for (const { key, output, hookPoint, axes } of taps) activations[key] = { hookPoint, axes, tensor: results[output]! };
+      return { outputs, activations };
     } finally {
       compiled.running--;
       await this.#closeRetired(compiled);

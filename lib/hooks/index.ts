@@ -1,8 +1,8 @@
+export { type Activation, select } from "./activation.js";
 export { axesOf, positionAxes } from "./axes.js";
 export { at, type Branch, type Edit, type EditOptions, type EditTarget, type StepContext, type Strength } from "./edit.js";
 export { type Axis, type HookPoint, type HookPointKind, UnknownHookPointError } from "./hook-point.js";
 export {
-  type Activation,
   type Capture,
   HookedModel,
   type HookedModelOptions,

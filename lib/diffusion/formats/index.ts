@@ -1,0 +1,3 @@
+export { type LoadOptions, load } from "./load.js";
+export { ModelFolderError } from "./model-folder-error.js";
+export * from "./tokenizer.js";

@@ -1,0 +1,117 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Activation, Branch } from "../../hooks/index.js";
+import { encodePng, type Picture, type Tensor, writeFileAtomic, writeSafetensors } from "../../tensor/index.js";
+import type { SamplerName } from "../samplers/index.js";
+
+/** One picture's part of a run. */
+export interface GenerationItem {
+  readonly prompt: string;
+  readonly negativePrompt: string;
+  readonly seed: number;
+  /** The end of the prompt that the text encoder had no room for. */
+  readonly truncated?: string;
+}
+
+/** One evaluation of the network. */
+export interface ModelCall {
+  /** The sampler's step it belongs to; samplers of second order make two calls in one. */
+  readonly step: number;
+  readonly sigma: number;
+  readonly timestep: number;
+}
+
+/** What is needed to run a generation again. */
+export interface GenerationManifest {
+  /** SHA-256 of the pipeline's networks and configuration. */
+  readonly model: string;
+  readonly pipelineClass: string;
+  readonly items: readonly GenerationItem[];
+  readonly sampler: SamplerName;
+  readonly steps: number;
+  readonly timesteps: readonly number[];
+  readonly guidanceScale: number | "scheduled";
+  readonly guidanceRescale: number;
+  readonly eta: number;
+  /** Edits in words, in the order of application. */
+  readonly edits: readonly string[];
+  readonly captures: readonly string[];
+}
+
+/** Everything a run of a pipeline brought forth. */
+export interface GenerationParts {
+  readonly items: readonly GenerationItem[];
+  readonly pixels: Tensor<"float32"> | undefined;
+  readonly images: readonly Picture[];
+  readonly latents: Tensor<"float32">;
+  readonly denoised: Tensor<"float32">;
+  readonly sigmas: Float64Array;
+  readonly timesteps: Float64Array;
+  readonly calls: readonly ModelCall[];
+  readonly branches: readonly Branch[];
+  readonly activations: Readonly<Record<string, Activation<Tensor<"float32">>>>;
+  readonly manifest: GenerationManifest;
+}
+
+/** Pictures, how they came about, and what was seen inside the network meanwhile. */
+export class Generation implements GenerationParts {
+  readonly items: readonly GenerationItem[];
+  /** [item, channel, y, x] in [0, 1]; undefined if the latents were not decoded. */
+  readonly pixels: Tensor<"float32"> | undefined;
+  /** The same as 8-bit pictures. */
+  readonly images: readonly Picture[];
+  /**
+   * The state after each step, [step, item, channel, y, x], on the variance-preserving scale x/√(1+σ²) that the network
+   * sees; the last one is what the decoder gets.
+   */
+  readonly latents: Tensor<"float32">;
+  /** The network's x̂₀ at each step, [step, item, channel, y, x]. */
+  readonly denoised: Tensor<"float32">;
+  /** Noise levels, one more than steps. */
+  readonly sigmas: Float64Array;
+  /** Training timestep of each step. */
+  readonly timesteps: Float64Array;
+  /** The model calls behind the `step` axis of activations. */
+  readonly calls: readonly ModelCall[];
+  /** What the `branch` axis of activations counts. */
+  readonly branches: readonly Branch[];
+  /** Captured activations, [step, branch, item, …], by hook point path. */
+  readonly activations: Readonly<Record<string, Activation<Tensor<"float32">>>>;
+  readonly manifest: GenerationManifest;
+
+  constructor(parts: GenerationParts) {
+    this.items = parts.items;
+    this.pixels = parts.pixels;
+    this.images = parts.images;
+    this.latents = parts.latents;
+    this.denoised = parts.denoised;
+    this.sigmas = parts.sigmas;
+    this.timesteps = parts.timesteps;
+    this.calls = parts.calls;
+    this.branches = parts.branches;
+    this.activations = parts.activations;
+    this.manifest = parts.manifest;
+  }
+
+  /** The latents that the decoder gets: [item, channel, y, x]. */
+  get finalLatents(): Tensor<"float32"> {
+    return this.latents.row(this.latents.shape[0]! - 1);
+  }
+
+  /** Writes pictures (PNG), tensors (safetensors) and the manifest (JSON) into a folder. */
+  async save(folder: string): Promise<void> {
+    await mkdir(folder, { recursive: true });
+    for (const [i, { pixels, width, height, channels }] of this.images.entries()) {
+      await writeFileAtomic(join(folder, `image-${i}.png`), [encodePng(pixels, width, height, channels)]);
+    }
+    const tensors: Record<string, Tensor> = { latents: this.latents, denoised: this.denoised };
+    const axes: Record<string, string> = {};
+    for (const [key, activation] of Object.entries(this.activations)) {
+      tensors[`activations.${key}`] = activation.tensor;
+      axes[`activations.${key}`] = activation.axes.join(",");
+    }
+    await writeSafetensors(join(folder, "tensors.safetensors"), tensors, axes);
+    const manifest = JSON.stringify({ ...this.manifest, branches: this.branches, calls: this.calls }, undefined, 2);
+    await writeFileAtomic(join(folder, "manifest.json"), [new TextEncoder().encode(`${manifest}\n`)]);
+  }
+}
