@@ -1,0 +1,150 @@
+import { describe, expect, it } from "vitest";
+import {
+  clipDenoised,
+  fromEpsilon,
+  fromSample,
+  fromV,
+  gaussianDenoiser,
+  guide,
+  mixtureDenoiser,
+  type Predictor,
+} from "../../../lib/diffusion/index.js";
+import { float32, int64, Tensor } from "../../../lib/tensor/index.js";
+
+/** Predicts its condition's first value for each item, so that a guided value can be read off. */
+const echo: Predictor = async (x, _, condition) => {
+  const prompt = condition!.prompt as Tensor<"float32">;
+  const perItem = x.size / x.shape[0]!;
+  return new Tensor(
+    "float32",
+    x.data.map((value, i) => prompt.data[Math.floor(i / perItem)]! + value),
+    x.shape,
+  );
+};
+const prompt = (...values: number[]) => ({ prompt: float32(values, [values.length, 1]) });
+
+describe("guide", () => {
+  const x = float32([0, 1, 0, 2], [2, 2]);
+
+  it("extrapolates from the unconditional through the conditional prediction", async () => {
+    const guided = guide(echo, { scale: 3, unconditional: prompt(1, 1) });
+    // 1 + 3·(2 − 1) = 4 and 1 + 3·(5 − 1) = 13, plus x
+    expect([...(await guided(x, 1, prompt(2, 5))).data]).toEqual([4, 5, 13, 15]);
+  });
+
+  it("runs both branches in one call, unconditional first, and only one where the scale is 1", async () => {
+    const batches: number[][] = [];
+    const spy: Predictor = (input, t, condition) => {
+      batches.push([...(condition!.prompt as Tensor<"float32">).data]);
+      return echo(input, t, condition);
+    };
+    await guide(spy, { scale: 2, unconditional: prompt(1, 1) })(x, 1, prompt(2, 5));
+    await guide(spy, { scale: 1, unconditional: prompt(1, 1) })(x, 1, prompt(2, 5));
+    expect(batches).toEqual([
+      [1, 1, 2, 5],
+      [2, 5],
+    ]);
+  });
+
+  it("uses the condition alone outside its interval (low, high]", async () => {
+    const guided = guide(echo, { scale: 3, unconditional: prompt(1, 1), interval: [1, 2] });
+    const first = async (sigma: number): Promise<number> => (await guided(x, sigma, prompt(2, 5))).data[0]!;
+    expect([await first(1), await first(1.5), await first(2), await first(2.1)]).toEqual([2, 4, 4, 2]);
+  });
+
+  it("at rescale 1 has the conditional prediction's deviation in every item", async () => {
+    const shaped: Predictor = async (input, _, condition) => {
+      const p = condition!.prompt as Tensor<"float32">;
+      return new Tensor(
+        "float32",
+        input.data.map((value, i) => value * p.data[i >> 1]!),
+        input.shape,
+      );
+    };
+    const { data } = await guide(shaped, { scale: 4, unconditional: prompt(1, 1), rescale: 1 })(x, 1, prompt(2, 3));
+    [0, 2, 0, 6].forEach((value, i) => {
+      expect(data[i]).toBeCloseTo(value, 5);
+    });
+  });
+
+  it("refuses conditions that do not match, and none", async () => {
+    const guided = guide(echo, { scale: 3, unconditional: prompt(1) });
+    await expect(guided(x, 1, prompt(2, 5))).rejects.toThrow(/same shape/);
+    await expect(guided(x, 1, { other: int64([1]) })).rejects.toThrow(/other inputs/);
+    await expect(guided(x, 1)).rejects.toThrow(TypeError);
+    expect(() => guide(echo, { scale: Number.NaN, unconditional: {} })).toThrow(RangeError);
+    expect(() => guide(echo, { scale: 1, unconditional: {}, rescale: 2 })).toThrow(/0…1/);
+  });
+});
+
+describe("adapters", () => {
+  it("turn the ε-, v- and x₀-prediction of one Gaussian into the same denoiser", async () => {
+    const exact = gaussianDenoiser([0.5, -1], [0.7, 0.3]);
+    const schedule = { timestepOf: (sigma: number): number => sigma };
+    const x = float32([2, -3], [1, 2]);
+    for (const sigma of [0.1, 1, 10]) {
+      const x0 = await exact(x, sigma);
+      const root = Math.sqrt(1 + sigma ** 2);
+      const eps = (i: number): number => (x.data[i]! - x0.data[i]!) / sigma;
+      const predict =
+        (rule: (i: number) => number): Predictor =>
+        async (input, t) => {
+          expect(t).toBe(sigma);
+          expect(input.data[0]).toBeCloseTo(x.data[0]! / root, 5);
+          return float32(Float32Array.of(rule(0), rule(1)), [1, 2]);
+        };
+      const denoisers = [
+        fromEpsilon(predict(eps), schedule),
+        fromV(
+          predict((i) => (eps(i) - sigma * x0.data[i]!) / root),
+          schedule,
+        ),
+        fromSample(
+          predict((i) => x0.data[i]!),
+          schedule,
+        ),
+      ];
+      for (const denoiser of denoisers) {
+        (await denoiser(x, sigma)).data.forEach((value, i) => {
+          expect(value).toBeCloseTo(x0.data[i]!, 4);
+        });
+      }
+    }
+  });
+
+  it("refuse a prediction of another size", async () => {
+    const schedule = { timestepOf: (): number => 0 };
+    await expect(fromEpsilon(async () => float32([1]), schedule)(float32([1, 2], [1, 2]), 1)).rejects.toThrow(
+      /learned variances/,
+    );
+  });
+});
+
+describe("exact denoisers", () => {
+  it("of a mixture of one component are the Gaussian's", async () => {
+    const x = float32([2, -3, 0, 1], [2, 2]);
+    const mixture = mixtureDenoiser([{ weight: 5, mean: [1, 2], deviation: 0.5 }]);
+    const gaussian = gaussianDenoiser([1, 2], [0.5, 0.5]);
+    expect(await mixture(x, 0.7)).toEqual(await gaussian(x, 0.7));
+  });
+
+  it("of two points average them at the middle and choose the near one at low noise", async () => {
+    const points = mixtureDenoiser([
+      { weight: 1, mean: [1], deviation: 0 },
+      { weight: 1, mean: [-1], deviation: 0 },
+    ]);
+    expect((await points(float32([0], [1, 1]), 1)).data[0]).toBe(0);
+    // tanh(x/σ²), the closed form for ±1
+    expect((await points(float32([0.3], [1, 1]), 0.8)).data[0]).toBeCloseTo(Math.tanh(0.3 / 0.64), 6);
+    expect((await points(float32([0.3], [1, 1]), 0.001)).data[0]).toBe(1);
+  });
+});
+
+describe("clipDenoised", () => {
+  it("clips to a range, or each item to a quantile of its own values", () => {
+    expect(clipDenoised(float32([3, -0.5], [1, 2]), { range: 1 })).toEqual(float32([1, -0.5], [1, 2]));
+    // |item 1| has median 2: clipped to ±2, divided by 2; item 2 lies within ±1 and stays.
+    const clipped = clipDenoised(float32([4, -2, 1, 0.5, -0.25, 0], [2, 3]), { quantile: 0.5, max: 9 });
+    expect([...clipped.data]).toEqual([1, -1, 0.5, 0.5, -0.25, 0]);
+  });
+});

@@ -1,0 +1,152 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import {
+  alphasCumprod,
+  type BetaSchedule,
+  betaSigmas,
+  betas,
+  exponentialSigmas,
+  karrasSigmas,
+  noiseSchedule,
+  rescaleZeroTerminalSnr,
+  scheduleFromConfig,
+  spacedTimesteps,
+} from "../../../lib/diffusion/index.js";
+
+interface AlphaGolden {
+  config: { beta_start?: number; beta_end?: number };
+  every50: number[];
+  zeroSnrEvery50: number[];
+  zeroSnrLast5: number[];
+}
+const golden = JSON.parse(
+  readFileSync(new URL("../../golden/schedulers/alphas-cumprod.json", import.meta.url), "utf8"),
+) as Record<BetaSchedule, AlphaGolden>;
+
+const near = (actual: number, expected: number, relative: number): void => {
+  expect(Math.abs(actual - expected)).toBeLessThanOrEqual(relative * Math.abs(expected) + 1e-12);
+};
+
+describe("alphasCumprod", () => {
+  it.each(Object.entries(golden))("equals Diffusers' for %s, also with zero terminal SNR", (schedule, expected) => {
+    const { beta_start: start = 0.0001, beta_end: end = 0.02 } = expected.config;
+    const beta = betas({ schedule: schedule as BetaSchedule, count: 1000, start, end });
+    const plain = alphasCumprod(beta);
+    expected.every50.forEach((value, i) => {
+      near(plain[Math.min(i * 50, 999)]!, value, 1e-5);
+    });
+    const rescaled = alphasCumprod(rescaleZeroTerminalSnr(beta));
+    expected.zeroSnrEvery50.forEach((value, i) => {
+      near(rescaled[i * 50]!, value, 1e-5);
+    });
+    expected.zeroSnrLast5.forEach((value, i) => {
+      near(rescaled[995 + i]!, value, 2e-3);
+    });
+    expect(rescaled[999]).toBe(0);
+  });
+
+  it("of a sigmoid schedule runs between its two betas", () => {
+    const beta = betas({ schedule: "sigmoid", count: 11, start: 0.1, end: 0.3 });
+    expect(beta[5]).toBeCloseTo(0.2, 7);
+    expect(beta[0]).toBeCloseTo(0.1 + 0.2 / (1 + Math.exp(6)), 7);
+  });
+
+  it("refuses a schedule it does not know, by name", () => {
+    expect(() => betas({ schedule: "cubic" as never, count: 3, start: 0, end: 1 })).toThrow(/"cubic"/);
+  });
+});
+
+describe("noiseSchedule", () => {
+  const schedule = noiseSchedule(Float64Array.of(0.8, 0.5, 0.1));
+
+  it("has σ² = (1 − ᾱ)/ᾱ", () => {
+    expect(Array.from(schedule.sigmas, (s) => s ** 2)).toEqual([expect.closeTo(0.25), expect.closeTo(1), expect.closeTo(9)]);
+  });
+
+  it("finds timesteps linearly in log σ and clamps outside", () => {
+    expect(schedule.timestepOf(1)).toBeCloseTo(1, 12);
+    expect(schedule.timestepOf(Math.sqrt(3))).toBeCloseTo(1.5, 12);
+    expect(schedule.timestepOf(100)).toBe(2);
+    expect(schedule.timestepOf(1e-9)).toBe(0);
+  });
+
+  it("reads σ between timesteps linearly", () => {
+    expect(schedule.sigmaAt(1.5)).toBeCloseTo(2, 12);
+    expect(schedule.sigmaAt(2)).toBeCloseTo(3, 12);
+  });
+});
+
+describe("sigma ramps", () => {
+  it("include both ends and fall", () => {
+    for (const ramp of [karrasSigmas, exponentialSigmas, betaSigmas]) {
+      const sigmas = ramp(9, 0.03, 15);
+      expect(sigmas[0]).toBeCloseTo(15, 9);
+      expect(sigmas[8]).toBeCloseTo(0.03, 9);
+      expect(sigmas.every((sigma, i) => i === 0 || sigma < sigmas[i - 1]!)).toBe(true);
+    }
+  });
+
+  it("have their rule's middle: a geometric mean, a mean of seventh roots, a symmetric half", () => {
+    expect(exponentialSigmas(3, 1, 4)[1]).toBeCloseTo(2, 12);
+    expect(karrasSigmas(3, 1, 128)[1]).toBeCloseTo(1.5 ** 7, 9);
+    expect(betaSigmas(3, 1, 4)[1]).toBeCloseTo(2.5, 9);
+  });
+});
+
+describe("spacedTimesteps", () => {
+  it("spreads 4 of 10 as the paper's table does", () => {
+    const spaced = (spacing: "leading" | "trailing" | "linspace", offset = 0) => [
+      ...spacedTimesteps(4, { spacing, trained: 10, offset }),
+    ];
+    expect(spaced("leading")).toEqual([6, 4, 2, 0]);
+    expect(spaced("leading", 1)).toEqual([7, 5, 3, 1]);
+    expect(spaced("trailing")).toEqual([9, 7, 4, 1]);
+    expect(spaced("linspace")).toEqual([9, 6, 3, 0]);
+  });
+
+  it("refuses more steps than were trained", () => {
+    expect(() => spacedTimesteps(11, { spacing: "leading", trained: 10 })).toThrow(/1…10/);
+    expect(() => spacedTimesteps(0, { spacing: "leading", trained: 10 })).toThrow(RangeError);
+    expect(() => spacedTimesteps(2, { spacing: "middle" as never, trained: 10 })).toThrow(/"middle"/);
+  });
+});
+
+describe("scheduleFromConfig", () => {
+  const stable = {
+    _class_name: "PNDMScheduler",
+    beta_schedule: "scaled_linear",
+    beta_start: 0.00085,
+    beta_end: 0.012,
+    steps_offset: 1,
+    set_alpha_to_one: false,
+  };
+
+  it("runs another sampler on the same training schedule", () => {
+    const plan = scheduleFromConfig(stable, "euler").plan(10);
+    expect([...plan.timesteps]).toEqual([901, 801, 701, 601, 501, 401, 301, 201, 101, 1]);
+    expect(plan.sigmas.at(-1)).toBe(0);
+    expect(scheduleFromConfig(stable).sampler).toBe("ddim");
+    expect(scheduleFromConfig(stable).plan(10).sigmas.at(-1)).toBe(scheduleFromConfig(stable).noise.sigmas[0]);
+  });
+
+  it("gives each planned level its own timestep back", () => {
+    const plan = scheduleFromConfig({ ...stable, _class_name: "EulerDiscreteScheduler", timestep_spacing: "linspace" }).plan(7);
+    plan.timesteps.forEach((t, i) => {
+      expect(plan.timestepOf(plan.sigmas[i]!)).toBe(t);
+    });
+  });
+
+  it("stays finite with zero terminal SNR", () => {
+    const plan = scheduleFromConfig({ ...stable, rescale_betas_zero_snr: true, timestep_spacing: "trailing" }).plan(5);
+    expect(plan.sigmas[0]).toBeCloseTo(4096, 0);
+  });
+
+  it("names what it does not support", () => {
+    expect(() => scheduleFromConfig({ _class_name: "FlowMatchEulerDiscreteScheduler" })).toThrow(/FlowMatch/);
+    expect(() => scheduleFromConfig({ ...stable, prediction_type: "flow_prediction" })).toThrow(/prediction_type/);
+    expect(() => scheduleFromConfig({ ...stable, variance_type: "learned_range" })).toThrow(/variance_type/);
+    expect(() => scheduleFromConfig({ ...stable, beta_start: "small" })).toThrow(TypeError);
+    expect(() => scheduleFromConfig(stable).plan(0)).toThrow(RangeError);
+    expect(() => scheduleFromConfig(stable).plan([10, 20])).toThrow(/falling/);
+  });
+});
