@@ -105,7 +105,7 @@ export function barsWithIntervals(
         title,
         subtitle,
         height: Math.max(200, 110 + bars * 22 + categories.length * 10 + (series.length > 1 ? 24 : 0)),
-        margin: { l: 120, t: (subtitle === undefined ? 52 : 68) + (series.length > 1 || reference !== undefined ? 22 : 0) },
+        margin: { l: 120, t: (subtitle === undefined ? 52 : 76) + (series.length > 1 || reference !== undefined ? 22 : 0) },
       }),
       barmode: "group",
       bargap: 0.3,

@@ -85,7 +85,7 @@ export function embeddingScatter(points: Tensor, options: EmbeddingScatterOption
   return new Figure({
     data,
     layout: {
-      ...frame({ title, subtitle, height: 520, margin: { t: 64 } }),
+      ...frame({ title, subtitle, height: 520, margin: { t: 72 } }),
       xaxis: axis(xLabel, { showticklabels: false, ticks: "", showgrid: false }),
       yaxis: axis(yLabel, { showticklabels: false, ticks: "", showgrid: false, scaleanchor: "x" }),
       hovermode: "closest",

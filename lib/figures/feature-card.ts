@@ -69,7 +69,7 @@ export function featureCard(card: FeatureCard, options: FeatureCardOptions = {})
   ];
   const rows = pictureRows(examples, card.deciles ?? []);
   const panels = 230;
-  const header = 68;
+  const header = 78;
   const height = header + rows.height + panels + 100;
   const inner = height - header - 56;
   const picturesFrom = 1 - rows.height / inner;
@@ -88,7 +88,11 @@ export function featureCard(card: FeatureCard, options: FeatureCardOptions = {})
         constraintoward: "top",
       }),
       xaxis2: axis("activation", { domain: [0.075, factors.length === 0 ? 1 : 0.48], anchor: "y2", rangemode: "tozero" }),
-      yaxis2: logAxis("activations (log)", 1, Math.max(10, fired.length), { domain: [0, panelsTo], anchor: "x2" }),
+      yaxis2: logAxis("activations (log)", 1, Math.max(10, fired.length), {
+        domain: [0, panelsTo],
+        anchor: "x2",
+        automargin: false,
+      }),
       xaxis3: axis("AUROC (0.5 = chance)", {
         domain: [0.66, 1],
         anchor: "y3",

@@ -30,7 +30,7 @@ export function imageGrid(images: Pictures, options: ImageGridOptions = {}): Fig
   const titleRoom = titles === undefined ? 0 : 20;
   const grid = cellGrid({ count: pictures.length, cellWidth, cellHeight, columns: options.columns, titleRoom });
   const charactersThatFit = Math.max(4, Math.floor((cellWidth * grid.zoom) / 6));
-  const top = subtitle === undefined ? 44 : 60;
+  const top = subtitle === undefined ? 44 : 68;
   return new Figure({
     data: pictures.map((picture, i) =>
       imageTrace(picture, {

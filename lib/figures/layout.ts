@@ -29,7 +29,7 @@ export function frame(options: FrameOptions): { readonly [key: string]: PlotValu
       ...(subtitle === undefined ? {} : { subtitle: { text: plotText(subtitle), font: { size: 12 } } }),
     },
     height,
-    margin: { l: 64, r: 24, t: subtitle === undefined ? 48 : 64, b: 56, ...margin },
+    margin: { l: 64, r: 24, t: subtitle === undefined ? 48 : 72, b: 56, ...margin },
     font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif", size: 12, color: ink.text },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",

@@ -52,7 +52,7 @@ export function lossCurve(series: readonly LossSeries[], options: LossCurveOptio
       legendgroup: String(k),
       showlegend: !raw,
       opacity: raw ? 0.28 : 1,
-      line: { color, width: raw ? 1 : 2 },
+      line: { color, width: raw ? 1 : 2, simplify: raw },
       marker: { color },
       ...(raw ? { hoverinfo: "skip" } : { hovertemplate: "%{y:.4g}" }),
     });
@@ -64,7 +64,7 @@ export function lossCurve(series: readonly LossSeries[], options: LossCurveOptio
   return new Figure({
     data: traces,
     layout: {
-      ...frame({ title, subtitle, height: 380, margin: { t: subtitle === undefined ? 72 : 88 } }),
+      ...frame({ title, subtitle, height: 380, margin: { t: subtitle === undefined ? 72 : 98 } }),
       xaxis: axis(xLabel, { rangemode: "tozero", hoverformat: ",d" }),
       yaxis: log ? logAxis(yLabel, low, high) : axis(yLabel),
       hovermode: "x unified",

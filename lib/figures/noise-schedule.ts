@@ -79,8 +79,8 @@ export function noiseSchedule(alphasCumprod: Numbers, options: NoiseScheduleOpti
       xaxis2: axis("timestep t"),
       yaxis2: logAxis("signal-to-noise ratio", ...ends(snr)),
       hovermode: "x unified",
-      legend: { ...legendAbove, x: 0.42, xanchor: "right", y: 1, font: { size: 11 } },
-      annotations: [panelTitle("Signal and noise", "x", "y"), panelTitle("Signal-to-noise ratio", "x2", "y2")],
+      legend: { ...legendAbove, y: 1 },
+      annotations: [panelTitle("Signal-to-noise ratio", "x2", "y2")],
     },
     summary: `${title}: ${alphas.length} timesteps, ᾱ from ${numberText(alphas[0])} to ${numberText(alphas.at(-1))}`,
   });

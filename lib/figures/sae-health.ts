@@ -46,7 +46,7 @@ export function saeHealth(health: SaeHealth, options: SaeHealthOptions = {}): Fi
           `${countText(deadCount)} of ${countText(rates.length)} features dead (no firing in ${countText(health.tokens)} tokens)`,
         ].join(" · "),
         height: 620,
-        margin: { t: 96, r: 56 },
+        margin: { t: 100, r: 56 },
       }),
       bargap: 0.04,
       showlegend: false,

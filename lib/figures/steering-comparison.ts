@@ -64,7 +64,7 @@ export function steeringComparison(comparison: SteeringComparison, options: Stee
   const top = (r: number): number => 22 + r * (size + gap);
   const gridHeight = top(rows.length) + 4;
   const gridWidth = left(n) - gap;
-  const header = subtitle === undefined ? 48 : 64;
+  const header = subtitle === undefined ? 48 : 70;
   const curveHeight = curves.length === 0 ? 0 : 210;
   const height = header + gridHeight + (curves.length === 0 ? 12 : curveHeight + 116);
   const bottom = curves.length === 0 ? 12 : 56;

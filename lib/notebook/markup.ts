@@ -24,7 +24,7 @@ export class MarkdownBlock extends Displayed {
 
 /** Text in which Markdown sees no markup: a label or a path stays what it is. */
 export function escapeMarkdown(text: string): string {
-  return text.replace(/[\\`*_{}[\]()#+\-.!|~$]/g, "\\$&").replace(/[<>&]/g, (c) => escapeHtml(c));
+  return text.replace(/[\\`*_{}[\]()#+!|~$]/g, "\\$&").replace(/[<>&]/g, (c) => escapeHtml(c));
 }
 
 function fill(strings: readonly string[], values: readonly unknown[], write: (value: unknown) => string): string {
@@ -52,7 +52,7 @@ function plainText(value: unknown): string {
 function markdownOf(value: unknown): string {
   if (value instanceof MarkdownBlock) return value.markdown;
   if (Array.isArray(value)) return value.map(markdownOf).join(", ");
-  return escapeMarkdown(plainText(value));
+  return typeof value === "number" ? plainText(value) : escapeMarkdown(String(value));
 }
 
 /** Markdown with values put in: numbers rounded, text escaped, other `md` pieces as they are. */
