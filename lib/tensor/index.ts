@@ -1,6 +1,7 @@
 export * from "./atomic-write.js";
 export * from "./format-error.js";
 export * from "./half.js";
+export * from "./linalg.js";
 export * from "./npy.js";
 export * from "./png.js";
 export * from "./random.js";
