@@ -3,8 +3,10 @@ import { conv2d, groupNorm, linear, silu } from "../layers.js";
 import type { Value } from "../value.js";
 
 export interface ConvNetConfig {
-  /** Channels after each stage; every stage but the first halves the picture. */
+  /** Channels after each stage. */
   readonly widths: readonly number[];
+  /** The first stage's convolution, 5×5 with stride 2 by default; later stages halve the picture. */
+  readonly stem?: { readonly kernel: number; readonly stride: number };
   readonly groups: number;
   /** Width of the feature vector. */
   readonly features: number;
@@ -18,11 +20,12 @@ export interface ConvNetConfig {
 export function convNet(g: GraphBuilder, config: ConvNetConfig, images: Value): Value {
   let h = images;
   config.widths.forEach((width, i) => {
+    const { kernel, stride } = i > 0 ? { kernel: 3, stride: 2 } : (config.stem ?? { kernel: 5, stride: 2 });
     h = g.scope(`stages.${i}`, () => {
       const entered = silu(
         g,
         "act",
-        groupNorm(g, "norm", conv2d(g, "conv", h, width, i === 0 ? 5 : 3, { stride: 2 }), config.groups),
+        groupNorm(g, "norm", conv2d(g, "conv", h, width, kernel, { stride }), config.groups),
       );
       return i === 0
         ? entered

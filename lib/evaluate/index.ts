@@ -1,0 +1,1 @@
+export { type Proportion, proportion, proportionOf } from "./proportion.js";

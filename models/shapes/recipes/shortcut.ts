@@ -1,0 +1,44 @@
+import { join } from "node:path";
+import { cosineRate, type StepFeeds, withWarmup } from "../../../lib/train/index.js";
+import { shortcutConfig } from "../config.js";
+import { renderBatch } from "../render.js";
+import type { SceneOptions, Shortcut } from "../scene.js";
+import { accuraciesOn, answerFeeds, type ClassifierPlan, classifierSpec, exportClassifier } from "./classifier.js";
+import { modelFolder, type Recipe, trainLogged } from "./harness.js";
+import { scenesOf } from "./judge.js";
+
+/** In its training set nearly every circle is red, every square blue…: colour is the easier way to the right answer. */
+export const shortcut: Shortcut = {
+  colourOf: { circle: "red", square: "blue", triangle: "green", star: "yellow", cross: "purple", ring: "cyan" },
+  strength: 0.97,
+};
+
+const plan: ClassifierPlan = { net: shortcutConfig, heads: ["shape"], batch: 64 };
+const steps = 400;
+const correlated: SceneOptions = { kinds: ["single"], shortcut };
+
+export const shortcutRecipe: Recipe = {
+  name: "shortcut",
+  about: "shape classifier that learned to look at colour",
+  async run({ checkpoints, signal }) {
+    const trainer = await trainLogged("shortcut", classifierSpec(plan), {
+      seed: 402,
+      steps,
+      learningRate: withWarmup(20, cosineRate(2e-3, steps)),
+      checkpoint: join(checkpoints, "shortcut.safetensors"),
+      ...(signal === undefined ? {} : { signal }),
+      batch(step): StepFeeds {
+        const scenes = scenesOf("judge", step * plan.batch, plan.batch, correlated);
+        return { images: renderBatch(scenes), ...answerFeeds(plan, scenes) };
+      },
+    });
+    const weights = await trainer.weights("ema");
+    await trainer.close();
+    const metrics = await exportClassifier(join(modelFolder, "shortcut"), plan, weights, async (classifier) => ({
+      shortcut,
+      test_correlated: await accuraciesOn(classifier, scenesOf("test", 0, 2000, correlated)),
+      test_uncorrelated: await accuraciesOn(classifier, scenesOf("test", 0, 2000, { kinds: ["single"] })),
+    }));
+    process.stderr.write(`${JSON.stringify(metrics, null, 1)}\n`);
+  },
+};
