@@ -108,7 +108,7 @@ export class GraphBuilder {
     const adopt = (name: string): void => {
       if (name === "" || g.values.has(name)) return;
       const known = inferred.get(name);
-      g.values.set(name, new Value(g, name, known?.dtype ?? "float32", known?.shape, known?.value));
+      g.values.set(name, new Value(g, name, known ?? {}));
       g.usedNames.add(name);
     };
     for (const init of model.graph.initializers) {
@@ -259,11 +259,11 @@ export class GraphBuilder {
   }
 
   private append(node: Node, inputs: readonly (Value | undefined)[]): Value[] {
-    const operands = inputs.map(
-      (v): Inferred | undefined =>
-        v && { dtype: v.dtype, ...(v.hasShape ? { shape: v.shape } : {}), ...(v.known ? { value: v.known } : {}) },
+    const inferred = inferNode(
+      node,
+      inputs.map((v) => v?.facts),
+      { opset: this.opset, outer: (name) => this.find(name)?.facts },
     );
-    const inferred = inferNode(node, operands, { opset: this.opset });
     this.nodes.push(node);
     return node.outputs.map((name, i) => {
       this.claim(name);
@@ -412,8 +412,8 @@ export class GraphBuilder {
     return { irVersion: 8, opsets, producerName: "tweedie", graph: this.graph(options) };
   }
 
-  private define(name: string, { dtype = "float32", shape, value }: Inferred): Value {
-    const v = new Value(this, name, dtype, shape, value);
+  private define(name: string, facts: Inferred): Value {
+    const v = new Value(this, name, facts);
     this.values.set(name, v);
     return v;
   }

@@ -1,4 +1,5 @@
 import type { Dim, Shape } from "../onnx/graph.js";
+import type { Inferred } from "../onnx/infer/index.js";
 import type { DType } from "../tensor/index.js";
 import type { GraphBuilder } from "./builder.js";
 
@@ -13,30 +14,32 @@ export class Value {
   readonly builder: GraphBuilder;
   readonly name: string;
   readonly dtype: DType;
-  /** Contents, when statically known (shape arithmetic). */
-  readonly known: readonly number[] | undefined;
+  /** All that is statically known of it. */
+  readonly facts: Inferred;
 
-  private readonly inferredShape: Shape | undefined;
-
-  constructor(builder: GraphBuilder, name: string, dtype: DType, shape: Shape | undefined, known?: readonly number[]) {
+  constructor(builder: GraphBuilder, name: string, facts: Inferred) {
     this.builder = builder;
     this.name = name;
-    this.dtype = dtype;
-    this.inferredShape = shape;
-    this.known = known;
+    this.dtype = facts.dtype ?? "float32";
+    this.facts = facts;
+  }
+
+  /** Contents, when statically known (shape arithmetic). */
+  get known(): readonly number[] | undefined {
+    return this.facts.value;
   }
 
   /** Axis lengths. @throws RangeError when not even the rank could be inferred */
   get shape(): Shape {
-    if (this.inferredShape === undefined) {
+    if (this.facts.shape === undefined) {
       throw new RangeError(`${this.name}: its shape could not be inferred; give concrete input shapes`);
     }
-    return this.inferredShape;
+    return this.facts.shape;
   }
 
   /** False when nothing is known of the shape. */
   get hasShape(): boolean {
-    return this.inferredShape !== undefined;
+    return this.facts.shape !== undefined;
   }
 
   get rank(): number {

@@ -88,7 +88,7 @@ function weightGradient(g: GraphBuilder, wide: Value, narrow: Value, weight: Val
   const spatial = geo.kernel.length === 2;
   if (geo.group === 1 && spatial && (out <= 4 || perGroup <= 4)) return swappedWeightGradient(g, wide, narrow, weight, geo);
   const three = all(geo.kernel, 3) && all(geo.strides, 1) && all(geo.dilations, 1) && all([...geo.padsBegin, ...geo.padsEnd], 1);
-  if (geo.group === 1 && spatial && three && narrow.dim(3) >= 32) return rowWeightGradient(g, wide, narrow, weight);
+  if (geo.group === 1 && spatial && three && narrow.dim(3) >= 16) return rowWeightGradient(g, wide, narrow, weight);
   return tapWeightGradient(g, wide, narrow, weight, geo);
 }
 
