@@ -1,10 +1,12 @@
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire, Module } from "node:module";
 import path from "node:path";
 import vm from "node:vm";
 import { CellTypeError, InterruptedError, SourceRegistry } from "./cell-errors.js";
 import type { CellEvent, Completeness, Completion } from "./messages.js";
 import { NOTEBOOK_RUNTIME, type NotebookRuntime } from "./notebook-runtime.js";
-import { type Conversion, type Converter, loadTslab, PACKAGE_ROOT, splitSourceMaps, type Tslab } from "./typescript-shim.js";
+import { PACKAGE_ROOT } from "./package-root.js";
+import { type Conversion, type Converter, loadTslab, splitSourceMaps, type Tslab } from "./typescript-shim.js";
 import { displayValue, encodeBundle } from "./value-display.js";
 
 interface Cell {
@@ -17,6 +19,8 @@ type CellFunction = (exports: object, require: NodeJS.Require) => unknown;
 export interface CellEngineOptions {
   /** Receives everything that cell `id` makes visible, in order. */
   readonly emit: (id: number, event: CellEvent) => void;
+  /** Runs work of the engine itself, which an interrupt must not tear apart. */
+  readonly uninterruptible?: <T>(work: () => T) => T;
 }
 
 /** Compiles and runs TypeScript cells that share their variables, and reports what happens as Jupyter-shaped events.
@@ -28,6 +32,7 @@ export class CellEngine {
   readonly #converter: Converter;
   readonly #sources = new SourceRegistry();
   readonly #emit: CellEngineOptions["emit"];
+  readonly #uninterruptible: NonNullable<CellEngineOptions["uninterruptible"]>;
   readonly #exports = createExports();
   readonly #localModules = new LocalModules(this.#sources);
   readonly #require: NodeJS.Require;
@@ -38,6 +43,7 @@ export class CellEngine {
 
   constructor(options: CellEngineOptions) {
     this.#emit = options.emit;
+    this.#uninterruptible = options.uninterruptible ?? ((work) => work());
     this.#tslab = loadTslab();
     this.#converter = this.#tslab.createConverter({ isJS: false, isBrowser: false });
     this.#require = this.#localModules.requireFrom(process.cwd());
@@ -71,9 +77,9 @@ export class CellEngine {
     }
   }
 
-  /** Ends the running cell with an `Interrupted` error and aborts its signal; without a running cell it does nothing. */
-  interrupt(reason = "the cell was interrupted"): void {
-    this.#current?.abort.abort(new InterruptedError(reason));
+  /** Ends a cell with an `Interrupted` error and aborts its signal; does nothing if it is no longer the running one. */
+  interrupt(id: number, reason = "the cell was interrupted"): void {
+    if (this.#current?.id === id) this.#current.abort.abort(new InterruptedError(reason));
   }
 
   /** Reports text written to standard output or error as belonging to the cell that is running, or that ran last. */
@@ -90,13 +96,13 @@ export class CellEngine {
 
   /** @param cursor UTF-16 offset into `code` */
   complete(code: string, cursor: number): Completion {
-    const { candidates, start, end } = this.#converter.complete(this.#declarations, code, cursor);
+    const { candidates, start, end } = this.#uninterruptible(() => this.#converter.complete(this.#declarations, code, cursor));
     return { matches: candidates, start, end };
   }
 
   /** Type and documentation of what stands at `cursor` (UTF-16 offset), or undefined where nothing does. */
   inspect(code: string, cursor: number): string | undefined {
-    const info = this.#converter.inspect(this.#declarations, code, cursor);
+    const info = this.#uninterruptible(() => this.#converter.inspect(this.#declarations, code, cursor));
     return info ? this.#tslab.printQuickInfo(info) : undefined;
   }
 
@@ -110,7 +116,7 @@ export class CellEngine {
   }
 
   async #evaluate(label: string, code: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> {
-    const conversion = this.#converter.convert(this.#declarations, code);
+    const conversion = this.#uninterruptible(() => this.#converter.convert(this.#declarations, code));
     this.#localModules.update(conversion.sideOutputs ?? []);
     if (conversion.diagnostics.length > 0) throw new CellTypeError(conversion.diagnostics, code);
     if (!conversion.output) {
@@ -138,7 +144,7 @@ export class CellEngine {
 
   #compile(label: string, code: string, conversion: Conversion): CellFunction {
     const { code: output, maps } = splitSourceMaps(conversion.output!);
-    this.#sources.add(label, code, maps);
+    this.#sources.add(label, { name: label, code, linesBefore: 1 }, maps);
     const prefix = conversion.hasToplevelAwait ? "(async function (exports, require) { " : "(function (exports, require) { ";
     return vm.runInThisContext(`${prefix}${output}\n})`, { filename: label, columnOffset: -prefix.length }) as CellFunction;
   }
@@ -222,7 +228,9 @@ class LocalModules {
     module.filename = name;
     module.require = this.requireFrom(path.dirname(name)) as Module["require"];
     const { code, maps } = splitSourceMaps(output);
-    this.#sources.add(name, "", maps);
+    const written = name.replace(/\.js$/, ".ts");
+    const source = existsSync(written) ? written : name;
+    this.#sources.add(name, { name: path.relative(process.cwd(), source), code: readFileSync(source, "utf8"), linesBefore: 0 }, maps);
     (module as Module & { _compile(code: string, name: string): void })._compile(code, name);
     return module;
   }

@@ -21,14 +21,25 @@ export class InterruptedError extends Error {
   override readonly name = "Interrupted";
 }
 
+/** TypeScript as the user wrote it. */
+export interface SourceText {
+  /** What errors call it: `cell[3]`, `local.ts`. */
+  readonly name: string;
+  readonly code: string;
+  /** Lines that the converter put before it. */
+  readonly linesBefore: number;
+}
+
 interface Source {
+  readonly name: string;
   readonly lines: readonly string[];
+  readonly linesBefore: number;
   /** From compiled positions to TypeScript ones, one map per compilation step, last step first. */
   readonly maps: readonly SourceMap[];
 }
 
 interface Place {
-  readonly file: string;
+  readonly source: Source;
   /** 1-based. */
   readonly line: number;
   readonly column: number;
@@ -38,10 +49,13 @@ interface Place {
 export class SourceRegistry {
   readonly #sources = new Map<string, Source>();
 
-  /** @param maps base64 JSON source maps, the last compilation step's first */
-  add(file: string, code: string, maps: readonly string[]): void {
+  /** @param file what the compiled code is called in stack traces
+   * @param maps base64 JSON source maps, the last compilation step's first */
+  add(file: string, { name, code, linesBefore }: SourceText, maps: readonly string[]): void {
     this.#sources.set(file, {
+      name,
       lines: code.split("\n"),
+      linesBefore,
       maps: maps.map((map) => new SourceMap(JSON.parse(Buffer.from(map, "base64").toString()) as SourceMapPayload)),
     });
   }
@@ -84,9 +98,8 @@ export class SourceRegistry {
         const caller = /at (?:async )?(.+) \(/.exec(frame)?.[1];
         // Cells share their variables through a proxy, which V8 takes for the object a function was called on.
         const name = caller && !/<anonymous>|^eval$|^Timeout\./.test(caller) ? ` in ${caller.replace(/^Proxy\./, "")}` : "";
-        lines.push(`    at ${place.file}, line ${place.line}${name}`);
-        const source = this.#sources.get(place.file);
-        if (!shown && source) lines.push(...excerpt(source.lines, place.line, place.column, 1));
+        lines.push(`    at ${place.source.name}, line ${place.line}${name}`);
+        if (!shown) lines.push(...excerpt(place.source.lines, place.line, place.column, 1));
         shown = true;
       } else if (!INTERNAL_FRAME.test(frame) && lines.length < MAX_FRAMES) {
         lines.push(frame);
@@ -113,8 +126,7 @@ export class SourceRegistry {
       line = entry.originalLine;
       column = entry.originalColumn;
     }
-    // The converter puts one line before what the user wrote, so the zero-based compiled line is the one-based cell line.
-    return { file: match[1]!, line: Math.max(line, 1), column: column + 1 };
+    return { source, line: Math.max(line + 1 - source.linesBefore, 1), column: column + 1 };
   }
 }
 

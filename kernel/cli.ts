@@ -2,11 +2,9 @@
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { diagnose } from "./doctor.js";
-import { notebookToHtml } from "./html.js";
 import { type InstallTarget, installKernel, uninstallKernel } from "./install.js";
-import { JupyterServer } from "./jupyter-server.js";
 import { formatNotebook, NotebookFormatError, readNotebook, writeFileAtomic } from "./notebook-format.js";
+import { PACKAGE_ROOT, packageVersion } from "./package-root.js";
 import { parseParameter, type RunReport, runNotebook } from "./runner.js";
 import { TerminalProgress } from "./terminal-progress.js";
 
@@ -67,10 +65,7 @@ class UsageError extends Error {}
 async function main(args: readonly string[]): Promise<number> {
   const [command = "", ...rest] = args;
   if (command === "--version") {
-    const { createRequire } = await import("node:module");
-    const { PACKAGE_ROOT } = await import("./typescript-shim.js");
-    const manifest = createRequire(import.meta.url)(path.join(PACKAGE_ROOT, "package.json")) as { version: string };
-    return say(manifest.version);
+    return say(packageVersion(path.join(PACKAGE_ROOT, "package.json")));
   }
   if (command === "" || command === "--help" || command === "-h" || command === "help")
     return say(HELP[rest[0] ?? ""] ?? HELP[""]!);
@@ -84,10 +79,12 @@ async function main(args: readonly string[]): Promise<number> {
       return uninstall(rest);
     case "doctor":
       return doctor();
-    case "kernel":
+    case "kernel": {
       // What the kernelspec starts.
+      const { JupyterServer } = await import("./jupyter-server.js");
       await JupyterServer.serve(rest[0] ?? "");
       return EXIT.ok;
+    }
     default:
       throw new UsageError(`unknown command ${JSON.stringify(command)}; tweedie --help lists them`);
   }
@@ -131,7 +128,7 @@ async function run(args: string[]): Promise<number> {
       process.stderr.write("\ninterrupted; nothing was written\n");
       return EXIT.interrupted;
     }
-    const written = write(report, { file, directory, output, html: values.html === true });
+    const written = await write(report, { file, directory, output, html: values.html === true });
     if (report.failure) {
       code = EXIT.failed;
       const { number, error } = report.failure;
@@ -145,12 +142,16 @@ async function run(args: string[]): Promise<number> {
   return code;
 }
 
-function write(report: RunReport, to: { file: string; directory: string; output: string; html: boolean }): string[] {
+async function write(
+  report: RunReport,
+  to: { file: string; directory: string; output: string; html: boolean },
+): Promise<string[]> {
   mkdirSync(to.output, { recursive: true });
   const name = path.join(to.output, path.basename(to.file, ".ipynb"));
   const written = [`${name}.ipynb`];
   writeFileAtomic(`${name}.ipynb`, formatNotebook(report.notebook));
   if (to.html) {
+    const { notebookToHtml } = await import("./html.js");
     written.push(`${name}.html`);
     writeFileAtomic(`${name}.html`, notebookToHtml(report.notebook, { directory: to.directory, title: path.basename(name) }));
   }
@@ -183,6 +184,7 @@ function targetOf(args: string[]): InstallTarget {
 }
 
 async function doctor(): Promise<number> {
+  const { diagnose } = await import("./doctor.js");
   const findings = await diagnose();
   const mark = { ok: "✓", missing: "·", broken: "✗" } as const;
   for (const { what, status, detail } of findings) process.stdout.write(`${mark[status]} ${what.padEnd(18)} ${detail}\n`);

@@ -2,9 +2,10 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
-import ts from "typescript";
 import { installedCommand } from "./install.js";
-import { loadTslab, PACKAGE_ROOT, TSLAB_VERSION } from "./typescript-shim.js";
+import { TYPESCRIPT_VERSION } from "./language-info.js";
+import { PACKAGE_ROOT } from "./package-root.js";
+import { loadTslab, TSLAB_VERSION } from "./typescript-shim.js";
 
 export interface Finding {
   readonly what: string;
@@ -23,7 +24,7 @@ export async function diagnose(): Promise<Finding[]> {
       : { what: "Node.js", status: "broken", detail: `${process.version}; tweedie needs 20.19 or later` },
     attempt("cell compiler", "run npm ci", () => {
       loadTslab();
-      return `TypeScript ${ts.version} under tslab ${TSLAB_VERSION}`;
+      return `TypeScript ${TYPESCRIPT_VERSION} under tslab ${TSLAB_VERSION}`;
     }),
     attempt("Jupyter sockets", "run npm ci", () => {
       createRequire(require.resolve("tslab/package.json"))("zeromq");

@@ -3,17 +3,28 @@ import { Worker } from "node:worker_threads";
 import { CellEngine } from "./cell-engine.js";
 import type { EngineMessage, EngineRequest } from "./messages.js";
 import { StreamCapture } from "./stream-capture.js";
-import type { WatchdogData } from "./watchdog.js";
+import { HANDLED, type Interrupt, PROTECTED, type WatchdogData } from "./watchdog.js";
 
 /** File descriptor of the interrupt pipe, as EngineProcess lays it out. */
 const INTERRUPT_PIPE = 4;
 
 const send = (message: EngineMessage): void => void process.send?.(message);
 
+/** Shared with the watchdog. */
+const state = new Int32Array(new SharedArrayBuffer(8));
+
 const engine = new CellEngine({
   emit: (id, event) => {
     if (event.type !== "stream") streams.flush();
     send({ op: "event", id, event });
+  },
+  uninterruptible: (work) => {
+    Atomics.add(state, PROTECTED, 1);
+    try {
+      return work();
+    } finally {
+      Atomics.sub(state, PROTECTED, 1);
+    }
   },
 });
 const streams = new StreamCapture((name, text) => engine.write(name, text));
@@ -25,12 +36,12 @@ process.on("exit", () => streams.flush());
 process.on("uncaughtException", (error) => engine.reportUncaught(error));
 process.on("unhandledRejection", (error) => engine.reportUncaught(error));
 
-const acknowledged = new Int32Array(new SharedArrayBuffer(4));
-const workerData: WatchdogData = { pipe: INTERRUPT_PIPE, acknowledged };
+const workerData: WatchdogData = { pipe: INTERRUPT_PIPE, state };
 const watchdog = new Worker(new URL("./watchdog.js", import.meta.url), { workerData, execArgv: [] });
-watchdog.on("message", (reason: string) => {
-  Atomics.add(acknowledged, 0, 1);
-  engine.interrupt(reason || undefined);
+watchdog.on("message", ({ number, cell, reason }: Interrupt) => {
+  if (number <= Atomics.load(state, HANDLED)) return;
+  engine.interrupt(cell, reason || undefined);
+  Atomics.store(state, HANDLED, number);
 });
 watchdog.unref();
 

@@ -98,7 +98,7 @@ export class EngineProcess {
 
   /** Interrupts the running cell, if any: awaiting code and synchronous loops alike. */
   interrupt(reason = ""): void {
-    if (this.#cells.size > 0) (this.#child.stdio[4] as Writable).write(`${reason.replaceAll("\n", " ")}\n`);
+    for (const id of this.#cells.keys()) (this.#child.stdio[4] as Writable).write(`${id} ${reason.replaceAll("\n", " ")}\n`);
   }
 
   /** @param cursor UTF-16 offset into `code` */

@@ -1,13 +1,12 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
-import ts from "typescript";
 import type * as Zmq from "zeromq";
 import { EngineProcess } from "./engine-process.js";
 import { type ConnectionInfo, JupyterWire, type Message, PROTOCOL_VERSION } from "./jupyter-wire.js";
-import { LANGUAGE_INFO } from "./language-info.js";
+import { LANGUAGE_INFO, TYPESCRIPT_VERSION } from "./language-info.js";
 import type { CellError, CellEvent } from "./messages.js";
-import { PACKAGE_ROOT } from "./typescript-shim.js";
+import { PACKAGE_ROOT, packageVersion } from "./package-root.js";
 
 /** Sends in order: a zeromq socket accepts only one message at a time. */
 class Outbox {
@@ -304,14 +303,14 @@ async function openSockets(connection: ConnectionInfo): Promise<Sockets> {
 }
 
 function kernelInfo(): Reply {
-  const { version } = createRequire(import.meta.url)(path.join(PACKAGE_ROOT, "package.json")) as { version: string };
+  const version = packageVersion(path.join(PACKAGE_ROOT, "package.json"));
   return {
     status: "ok",
     protocol_version: PROTOCOL_VERSION,
     implementation: "tweedie",
     implementation_version: version,
     language_info: LANGUAGE_INFO,
-    banner: `tweedie ${version}: TypeScript ${ts.version} on Node.js ${process.version}`,
+    banner: `tweedie ${version}: TypeScript ${TYPESCRIPT_VERSION} on Node.js ${process.version}`,
     help_links: [{ text: "TypeScript handbook", url: "https://www.typescriptlang.org/docs/handbook/intro.html" }],
   };
 }

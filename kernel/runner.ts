@@ -1,5 +1,4 @@
 import path from "node:path";
-import ts from "typescript";
 import { EngineProcess } from "./engine-process.js";
 import { LANGUAGE_INFO } from "./language-info.js";
 import type { CellError, CellEvent } from "./messages.js";
@@ -102,8 +101,14 @@ export function parseParameter(text: string): [name: string, value: unknown] {
 }
 
 function isVariableName(name: string): boolean {
-  const scanner = ts.createScanner(ts.ScriptTarget.Latest, false, ts.LanguageVariant.Standard, name);
-  return scanner.scan() === ts.SyntaxKind.Identifier && scanner.getTokenEnd() === name.length;
+  if (!/^[A-Za-z_$][\w$]*$/.test(name)) return false;
+  try {
+    // Knows the reserved words; the pattern above has made sure that nothing else can be in there.
+    new Function(`"use strict"; let ${name};`);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function freshCopy(notebook: Notebook, parameters: Readonly<Record<string, unknown>>): Notebook {

@@ -7,8 +7,8 @@
  */
 import { createRequire, Module } from "node:module";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import ts from "typescript";
+import { PACKAGE_ROOT, packageVersion } from "./package-root.js";
 
 export interface Position {
   readonly offset: number;
@@ -64,9 +64,6 @@ export interface Tslab {
 /** The only tslab whose internals this file knows. */
 export const TSLAB_VERSION = "1.0.22";
 
-/** Root of the tweedie package (from `kernel/` in the sources and from `dist/kernel/` alike). */
-export const PACKAGE_ROOT: string = findPackageRoot();
-
 const FORK = "@tslab/typescript-for-tslab";
 
 type LooseFunction = (...args: never[]) => unknown;
@@ -109,6 +106,8 @@ const CELL_OPTIONS: ts.CompilerOptions = {
   lib: ["lib.es2023.d.ts", "lib.esnext.disposable.d.ts"],
   checkJs: false,
   inlineSourceMap: true,
+  // Packages bring their own types when imported; only Node's are there from the start.
+  types: ["node"],
 };
 
 /** "await is only allowed at top level if …", in all its forms; tslab knows the last one. */
@@ -124,9 +123,9 @@ let loaded: Tslab | undefined;
 export function loadTslab(): Tslab {
   if (loaded) return loaded;
   const fromPackage = createRequire(path.join(PACKAGE_ROOT, "package.json"));
-  const manifest = fromPackage("tslab/package.json") as { version: string };
-  if (manifest.version !== TSLAB_VERSION) {
-    throw new Error(`loadTslab: expected tslab ${TSLAB_VERSION}, got ${manifest.version}; run npm ci in ${PACKAGE_ROOT}`);
+  const version = packageVersion(fromPackage.resolve("tslab/package.json"));
+  if (version !== TSLAB_VERSION) {
+    throw new Error(`loadTslab: expected tslab ${TSLAB_VERSION}, got ${version}; run npm ci in ${PACKAGE_ROOT}`);
   }
   const fromTslab = createRequire(fromPackage.resolve("tslab/dist/converter.js"));
   const forkPath = fromTslab.resolve(FORK);
@@ -193,7 +192,7 @@ function compilerForTslab(): Record<string, unknown> {
   compiler.getNullTransformationContext = () => internals.nullTransformationContext;
   compiler.getQuickInfoAtPosition = (file: ts.SourceFile, checker: ts.TypeChecker, _token: unknown, position: number) => {
     const node = internals.getTouchingPropertyName(file, position);
-    const symbol = checker.getSymbolAtLocation(node);
+    const symbol = ts.isSourceFile(node) ? undefined : checker.getSymbolAtLocation(node);
     if (!symbol) return undefined;
     const { displayParts, documentation, tags } = internals.SymbolDisplay.getSymbolDisplayPartsDocumentationAndSymbolKind(
       checker,
@@ -229,10 +228,4 @@ export function splitSourceMaps(code: string): { code: string; maps: string[] } 
   const lines = code.split("\n");
   const maps = lines.filter((line) => line.startsWith(MAP_PREFIX)).map((line) => line.slice(MAP_PREFIX.length).trim());
   return { code: lines.filter((line) => !line.startsWith(MAP_PREFIX)).join("\n"), maps };
-}
-
-function findPackageRoot(): string {
-  const here = path.dirname(fileURLToPath(import.meta.url));
-  const parent = path.dirname(here);
-  return path.basename(parent) === "dist" ? path.dirname(parent) : parent;
 }

@@ -1,37 +1,57 @@
 /**
  * Worker thread inside the engine process that carries interrupts to a main thread which may be too busy to listen.
  *
- * The front end writes one line per interrupt (its reason) to a pipe that only this thread reads. The main thread is told
- * first; if it does not answer, the JavaScript on its stack is terminated. When the front end is gone, so is the process.
+ * The front end writes one line per interrupt, `<cell id> <reason>`, to a pipe that only this thread reads. The main thread
+ * is told first; if it does not take note, the JavaScript on its stack is terminated and it is told again. When the front
+ * end is gone, so is the process.
  */
 import { Session } from "node:inspector";
 import { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { parentPort, workerData } from "node:worker_threads";
 
-/** Shared with the main thread: one counter of interrupts that it has taken note of. */
 export interface WatchdogData {
   readonly pipe: number;
-  readonly acknowledged: Int32Array;
+  /** Shared with the main thread, see the two indices below. */
+  readonly state: Int32Array;
 }
+
+export interface Interrupt {
+  /** Counts interrupts from 1. */
+  readonly number: number;
+  readonly cell: number;
+  readonly reason: string;
+}
+
+/** Index into `state`: number of the last interrupt that the main thread has dealt with. */
+export const HANDLED = 0;
+/** Index into `state`: nonzero while the main thread does something that must not be torn apart, such as compiling. */
+export const PROTECTED = 1;
 
 /** A main thread that is merely busy answers well within this time. */
 const PATIENCE_MS = 200;
 
-const { pipe, acknowledged } = workerData as WatchdogData;
-const input = new Socket({ fd: pipe, readable: true, writable: false });
-let sent = 0;
+if (parentPort) watch(workerData as WatchdogData, parentPort);
 
-createInterface({ input }).on("line", (reason) => {
-  const interrupt = ++sent;
-  parentPort!.postMessage(reason);
-  setTimeout(function check() {
-    if (Atomics.load(acknowledged, 0) >= interrupt) return;
-    terminateMainThread();
-    setTimeout(check, PATIENCE_MS);
-  }, PATIENCE_MS);
-});
-input.on("close", () => process.kill(process.pid, "SIGKILL"));
+function watch({ pipe, state }: WatchdogData, main: NonNullable<typeof parentPort>): void {
+  const input = new Socket({ fd: pipe, readable: true, writable: false });
+  let sent = 0;
+  createInterface({ input }).on("line", (line) => {
+    const [, cell, reason] = /^(\d+) (.*)$/.exec(line) ?? [];
+    const interrupt: Interrupt = { number: ++sent, cell: Number(cell), reason: reason ?? "" };
+    main.postMessage(interrupt);
+    setTimeout(function check() {
+      if (Atomics.load(state, HANDLED) >= interrupt.number) return;
+      if (Atomics.load(state, PROTECTED) === 0) {
+        terminateMainThread();
+        // The first message may have been lost together with the JavaScript that was reading it.
+        main.postMessage(interrupt);
+      }
+      setTimeout(check, PATIENCE_MS);
+    }, PATIENCE_MS);
+  });
+  input.on("close", () => process.kill(process.pid, "SIGKILL"));
+}
 
 function terminateMainThread(): void {
   const session = new Session();

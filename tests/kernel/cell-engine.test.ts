@@ -1,0 +1,204 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { EngineProcess, runCell, temporaryFolder } from "./compiled.js";
+
+const folder = temporaryFolder();
+let engine: Awaited<ReturnType<typeof EngineProcess.start>>;
+const run = (code: string, label?: string) => runCell(engine, code, label);
+
+beforeAll(async () => {
+  writePackage("tiny-esm", {
+    "package.json": JSON.stringify({
+      name: "tiny-esm",
+      version: "1.0.0",
+      type: "module",
+      exports: { ".": { types: "./index.d.ts", default: "./index.js" }, "./sub": { types: "./sub.d.ts", default: "./sub.js" } },
+    }),
+    "index.js": "export const answer = 42; export class Box { constructor(v) { this.v = v; } }",
+    "index.d.ts": "export declare const answer: number; export declare class Box<T> { v: T; constructor(v: T); }",
+    "sub.js": "export default function twice(x) { return 2 * x; }",
+    "sub.d.ts": "export default function twice(x: number): number;",
+  });
+  writePackage("untyped", { "package.json": '{"name":"untyped","main":"i.js"}', "i.js": "module.exports = { one: 1 };" });
+  writeFileSync(
+    path.join(folder, "local.ts"),
+    "export function half(x: number): number {\n  if (x < 0) throw new RangeError('negative');\n  return x / 2;\n}\n",
+  );
+  engine = await EngineProcess.start(folder);
+});
+afterAll(() => engine?.stop());
+
+function writePackage(name: string, files: Record<string, string>): void {
+  const at = path.join(folder, "node_modules", name);
+  mkdirSync(at, { recursive: true });
+  for (const [file, text] of Object.entries(files)) writeFileSync(path.join(at, file), text);
+}
+
+describe("values", () => {
+  test("the last expression is the result, promises are awaited, undefined shows nothing", async () => {
+    expect((await run("const a = 20; a + 1")).result).toBe("21");
+    expect((await run("Promise.resolve({ b: [a] })")).result).toBe("{ b: [ 20 ] }");
+    expect((await run("undefined")).events).toEqual([]);
+    expect((await run("null")).result).toBe("null");
+  });
+
+  test("top-level await, for await, using and await using work", async () => {
+    expect((await run("await null; for await (const x of [Promise.resolve(1), 2]) console.log(x);")).stdout).toBe("1\n2\n");
+    expect((await run("{ using r = { [Symbol.dispose]() { console.log('gone'); } }; }")).stdout).toBe("gone\n");
+    expect((await run("await using s = { async [Symbol.asyncDispose]() { console.log('gone too'); } };")).stdout).toBe(
+      "gone too\n",
+    );
+  });
+
+  test("later cells redefine what earlier ones defined, with a new type", async () => {
+    await run("let v = 1; function f() { return v; }");
+    expect((await run("let v = 'text'; v.length")).result).toBe("4");
+    expect((await run("f()")).ok).toBe(true);
+  });
+
+  test("a value that displays itself is shown so, with bytes as base64", async () => {
+    const { events } = await run(
+      "({ [Symbol.for('Jupyter.display')]: async () => ({ 'text/plain': 'me', 'image/png': new Uint8Array([1, 2, 3]) }) })",
+    );
+    expect(events).toEqual([{ type: "execute_result", data: { "text/plain": "me", "image/png": "AQID" }, metadata: {} }]);
+  });
+
+  test("an arquero table is shown as a table whose text cannot become markup", async () => {
+    const { events } = await run("import { table } from 'arquero';\ntable({ n: [1, 2], s: ['<b>', 'x'] })");
+    expect(events).toMatchObject([
+      { data: { "text/html": expect.stringContaining("<td>&#60;b&#62;</td>"), "text/plain": "n  s\n1  <b>\n2  x" } },
+    ]);
+  });
+});
+
+describe("errors", () => {
+  test("a wrong type is refused before anything runs, with line and column", async () => {
+    const { error, stdout } = await run("console.log('ran');\nconst x: string = 5;");
+    expect(stdout).toBe("");
+    expect(error).toMatchObject({
+      ename: "TypeScriptError",
+      evalue: "line 2:7 - Type 'number' is not assignable to type 'string'.",
+    });
+    expect(error?.traceback.slice(1)).toEqual(["    2 | const x: string = 5;", "      |       ^"]);
+  });
+
+  test("cells are strict, but unused names are no errors", async () => {
+    expect((await run("const maybe = 'a' as string | undefined; maybe.length")).error?.evalue).toContain("possibly 'undefined'");
+    expect((await run("function g(p: number, unused: number): number { const q = 1; return p; }")).ok).toBe(true);
+  });
+
+  test("a traceback has the lines of the TypeScript of every cell, and nothing of Node or the kernel", async () => {
+    await run(
+      "interface P { k: number }\n\nfunction check(p: P): void {\n  if (p.k < 1) throw new RangeError(`bad k ${p.k}`);\n}",
+      "cell[7]",
+    );
+    const { error } = await run("type Q = P;\nconst q: Q = { k: 0 };\nawait null;\ncheck(q);", "cell[8]");
+    expect(error).toEqual({
+      type: "error",
+      ename: "RangeError",
+      evalue: "bad k 0",
+      traceback: [
+        "RangeError: bad k 0",
+        "    at cell[7], line 4 in check",
+        "    4 |   if (p.k < 1) throw new RangeError(`bad k ${p.k}`);",
+        "      |                      ^",
+        "    at cell[8], line 4",
+      ],
+    });
+  });
+
+  test("causes and thrown things that are no errors are shown", async () => {
+    const { error } = await run("throw new Error('outer', { cause: new TypeError('inner') })");
+    expect(error?.traceback).toEqual(expect.arrayContaining(["Error: outer", "Caused by:", "TypeError: inner"]));
+    expect((await run("throw 'just text'")).error).toMatchObject({ ename: "Thrown", evalue: "just text" });
+  });
+
+  test("what nobody catches is shown in the cell and the engine lives on", async () => {
+    const { ok, stderr } = await run(
+      "setTimeout(() => { throw new Error('in a timer') }, 1);\nvoid Promise.reject(new Error('unawaited'));\nawait new Promise((r) => setTimeout(r, 50));",
+    );
+    expect(ok).toBe(true);
+    expect(stderr).toContain("Uncaught Error: in a timer\n    at cell[1], line 1");
+    expect(stderr).toContain("Uncaught Error: unawaited\n    at cell[1], line 2");
+  });
+});
+
+describe("imports", () => {
+  test("an ESM-only package of the notebook's folder brings values and types", async () => {
+    expect(
+      (await run("import { answer, Box } from 'tiny-esm';\nimport twice from 'tiny-esm/sub';\ntwice(answer) + new Box(1).v"))
+        .result,
+    ).toBe("85");
+    const { error } = await run("import * as tiny from 'tiny-esm';\n\nconst wrong: string = tiny.answer;");
+    expect(error?.evalue).toBe("line 3:7 - Type 'number' is not assignable to type 'string'.");
+    expect((await run("const kept: string = new Box(1).v")).error?.evalue).toContain(
+      "Type 'number' is not assignable to type 'string'",
+    );
+  });
+
+  test("tweedie is found from any folder, and a package that is neither there nor here is an error", async () => {
+    expect((await run("require.resolve('tiny-esm') !== ''")).ok).toBe(true);
+    expect((await run("import ts from 'typescript'; ts.version.slice(0, 2)")).result).toBe("'5.'");
+    expect((await run("import { x } from 'no-such-package'")).error?.evalue).toContain("Cannot find module 'no-such-package'");
+  });
+
+  test("a package without types is any", async () => {
+    expect((await run("import untyped from 'untyped'; untyped.one")).result).toBe("1");
+  });
+
+  test("a local TypeScript file is imported with its types, and its errors have its lines", async () => {
+    expect((await run("import { half } from './local';\nhalf(5)")).result).toBe("2.5");
+    expect((await run("const t: string = half(1)")).error?.ename).toBe("TypeScriptError");
+    expect((await run("half(-1)")).error?.traceback.slice(1, 3)).toEqual([
+      "    at local.ts, line 2 in half",
+      "    2 |   if (x < 0) throw new RangeError('negative');",
+    ]);
+  });
+});
+
+describe("output", () => {
+  test("many lines arrive complete, in order, and before what follows them", async () => {
+    const { stdout, events } = await run("for (let i = 0; i < 20000; i++) console.log(i);\n'done'");
+    expect(stdout).toBe(`${Array.from({ length: 20000 }, (_, i) => i).join("\n")}\n`);
+    expect(events.at(-1)?.type).toBe("execute_result");
+    expect(events.length).toBeLessThan(200);
+  });
+
+  test("the notebook runtime displays, updates, clears and knows the document", async () => {
+    const { events, result } = await run(`
+      interface Runtime { display(d: object, update?: boolean): void; clear(wait?: boolean): void; signal: AbortSignal; documentState: Map<string, unknown> }
+      const runtime = (globalThis as unknown as Record<symbol, Runtime>)[Symbol.for("tweedie.notebook")];
+      console.log("first");
+      runtime.display({ data: { "text/plain": "a" }, transient: { display_id: "d" } });
+      runtime.display({ data: { "text/plain": "b" }, transient: { display_id: "d" } }, true);
+      runtime.clear(true);
+      runtime.documentState.set("plotly-loaded", true);
+      runtime.signal.aborted`);
+    expect(result).toBe("false");
+    expect(events.map((event) => event.type)).toEqual([
+      "stream",
+      "display_data",
+      "update_display_data",
+      "clear_output",
+      "execute_result",
+    ]);
+    expect(events[1]).toMatchObject({ data: { "text/plain": "a" }, metadata: {}, transient: { display_id: "d" } });
+    expect((await run("runtime.documentState.has('plotly-loaded')")).result).toBe("true");
+  });
+
+  test("tslab's own display API reaches the cell", async () => {
+    const { events } = await run("import { display } from 'tslab';\ndisplay.html('<b>x</b>');");
+    expect(events).toMatchObject([{ type: "display_data", data: { "text/html": "<b>x</b>" } }]);
+  });
+});
+
+describe("help for writing", () => {
+  test("completion, inspection and completeness answer with TypeScript's knowledge", async () => {
+    await run("/** Counts things. */\nconst counts = new Map<string, number>();");
+    expect((await engine.complete("counts.ge", 9)).matches).toContain("get");
+    expect(await engine.inspect("counts", 2)).toContain("const counts: Map<string, number>");
+    expect(await engine.inspect("   ", 1)).toBeUndefined();
+    expect(await engine.isComplete("for (;;) {")).toEqual({ status: "incomplete", indent: "  " });
+  });
+});

@@ -1,0 +1,95 @@
+import { existsSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { notebookToHtml } from "../../kernel/html.js";
+import { parseNotebook } from "../../kernel/notebook-format.js";
+import { temporaryFolder } from "./compiled.js";
+
+const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((file) => existsSync(file));
+if (!CHROMIUM) console.warn("the exported page is not opened: install chromium for it");
+
+const PLOTLY = "application/vnd.plotly.v1+json";
+
+describe.skipIf(!CHROMIUM)("the exported page in Chromium", () => {
+  let browser: Browser;
+
+  beforeAll(async () => {
+    const { chromium } = await import("playwright-core");
+    const args = [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ];
+    browser = await chromium.launch({ executablePath: CHROMIUM!, args });
+  });
+  afterAll(() => browser?.close());
+
+  test("draws every figure, without a request and without a complaint, and fits the window", async () => {
+    const display = (data: object) => ({ output_type: "display_data", data, metadata: {} });
+    const cells = [
+      { cell_type: "markdown", metadata: {}, source: "# A page" },
+      {
+        cell_type: "code",
+        metadata: {},
+        execution_count: 1,
+        source: "figures",
+        outputs: [
+          display({
+            [PLOTLY]: {
+              data: [{ type: "scatter", x: [1, 2], y: [3, 4], mode: "markers" }],
+              layout: { title: { text: "points" } },
+            },
+          }),
+          display({
+            [PLOTLY]: {
+              data: [
+                {
+                  type: "heatmap",
+                  z: [
+                    [1, 2],
+                    [3, 4],
+                  ],
+                },
+              ],
+              layout: { height: 300 },
+            },
+          }),
+          display({
+            [PLOTLY]: {
+              data: [{ y: [1, 2] }],
+              layout: { sliders: [{ steps: [{ method: "animate", label: "f0", args: [["f0"]] }] }] },
+              frames: [{ name: "f0", data: [{ y: [2, 1] }] }],
+            },
+          }),
+          { output_type: "stream", name: "stdout", text: "<img src=https://example.org/x onerror=alert(1)>" },
+        ],
+      },
+    ];
+    const notebook = parseNotebook(JSON.stringify({ cells, metadata: {}, nbformat: 4, nbformat_minor: 5 }));
+    const file = path.join(temporaryFolder(), "page.html");
+    writeFileSync(file, notebookToHtml(notebook, { directory: ".", title: "page" }));
+
+    const page = await browser.newPage({ viewport: { width: 900, height: 700 } });
+    const complaints: string[] = [];
+    const requests: string[] = [];
+    page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    page.on("request", (request) => !/^(file|data|blob):/.test(request.url()) && requests.push(request.url()));
+    await page.goto(pathToFileURL(file).href);
+    await page.waitForFunction("document.querySelectorAll('.figure .main-svg').length >= 3");
+    expect(
+      await page.evaluate("[...document.querySelectorAll('.figure')].map((f) => f.querySelectorAll('.main-svg').length > 0)"),
+    ).toEqual([true, true, true]);
+    expect(await page.evaluate("document.querySelectorAll('.scatterlayer .point').length")).toBeGreaterThanOrEqual(2);
+    expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+    expect(complaints).toEqual([]);
+    expect(requests).toEqual([]);
+    if (process.env.TWEEDIE_SCREENSHOT) await page.screenshot({ path: process.env.TWEEDIE_SCREENSHOT, fullPage: true });
+  });
+});

@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { EngineProcess, runCell, temporaryFolder } from "./compiled.js";
+
+const folder = temporaryFolder();
+let engine: Awaited<ReturnType<typeof EngineProcess.start>>;
+
+beforeAll(async () => {
+  engine = await EngineProcess.start(folder);
+  await runCell(engine, "const kept = 'still here';");
+});
+afterAll(() => engine?.stop());
+
+describe("an interrupt ends", () => {
+  test.each([
+    ["a cell that awaits", "await new Promise(() => {});"],
+    ["a synchronous loop", "while (true) {}"],
+    ["a loop after an await", "await null; while (true) {}"],
+    ["a loop after a timer", "await new Promise((r) => setTimeout(r, 5)); while (true) {}"],
+    ["a loop that catches everything", "for (;;) { try { for (;;) {} } catch {} finally { } }"],
+  ])("%s, and variables stay", async (_, code) => {
+    const running = runCell(engine, code);
+    setTimeout(() => engine.interrupt(), 500);
+    const { ok, died, error } = await running;
+    expect({ ok, died }).toEqual({ ok: false, died: false });
+    expect(error).toMatchObject({ ename: "Interrupted", evalue: "the cell was interrupted" });
+    expect((await runCell(engine, "kept")).result).toBe("'still here'");
+  });
+});
+
+test("an interrupt aborts the cell's signal", async () => {
+  const running = runCell(
+    engine,
+    `const { signal } = (globalThis as unknown as Record<symbol, { signal: AbortSignal }>)[Symbol.for("tweedie.notebook")];
+     signal.addEventListener("abort", () => console.log("told"));
+     await new Promise(() => {});`,
+  );
+  setTimeout(() => engine.interrupt(), 500);
+  expect((await running).stdout).toBe("told\n");
+});
+
+test("an interrupt without a running cell changes nothing", async () => {
+  engine.interrupt();
+  expect((await runCell(engine, "kept")).ok).toBe(true);
+});
+
+test("a time limit interrupts the cell and says so", async () => {
+  const { error } = await runCell(engine, "while (true) {}", "cell[1]", 300);
+  expect(error).toMatchObject({ ename: "Interrupted", evalue: "the cell ran longer than its limit of 0.3 s" });
+});
+
+describe("a cell that takes its process along ends with an error", () => {
+  test.each([
+    ["process.exit", "console.log('last words'); process.exit(3)", /exit code 3/],
+    ["a crash", "process.abort()", /SIGABRT/],
+  ])("%s", async (_, code, expected) => {
+    const mortal = await EngineProcess.start(folder);
+    const { ok, died, error, stdout } = await runCell(mortal, code);
+    expect({ ok, died }).toEqual({ ok: false, died: true });
+    expect(error?.ename).toBe("EngineDied");
+    expect(error?.evalue).toMatch(expected);
+    if (code.includes("last words")) expect(stdout).toBe("last words\n");
+    expect((await runCell(mortal, "1")).died).toBe(true);
+  });
+});
+
+test("the engine process ends when its front end is gone", async () => {
+  const { fork } = await import("node:child_process");
+  const { fileURLToPath } = await import("node:url");
+  const parent = fork(fileURLToPath(new URL("./orphan-maker.mjs", import.meta.url)), [folder], { silent: true });
+  const pid = await new Promise<number>((resolve) => parent.once("message", (message) => resolve(Number(message))));
+  parent.kill("SIGKILL");
+  const alive = (): boolean => {
+    try {
+      process.kill(pid, 0);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  for (let waited = 0; alive() && waited < 60_000; waited += 100) await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(alive()).toBe(false);
+});
