@@ -4,4 +4,4 @@ export * from "./optimizers/index.js";
 export * from "./run-training.js";
 export * from "./schedule.js";
 export * from "./trainer.js";
-export { type TrainingSpec, trainingGraph } from "./training-graph.js";
+export { type StepResult, type TrainingSpec, trainingGraph } from "./training-graph.js";

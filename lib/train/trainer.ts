@@ -1,6 +1,6 @@
 import { initialize, type Parameter } from "../program/index.js";
 import { openSession, type ResidentTensor, type Session, type SessionOptions, uploadTensor } from "../runtime/index.js";
-import { float32, Rng, Tensor, zeros } from "../tensor/index.js";
+import { float32, Rng, sizeOf, Tensor, zeros } from "../tensor/index.js";
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
 import { coefficientsOf, stateKinds, stateName, type TrainingGraph, type TrainingSpec, trainingGraph } from "./training-graph.js";
 
@@ -72,7 +72,8 @@ export class Trainer {
 
   /** Advances by `stepsPerRun` steps. @param feeds one entry per step */
   async run(feeds: readonly StepFeeds[], learningRates: readonly number[]): Promise<StepReports> {
-    const { stepsPerRun, stateNames, metricNames } = this.graph;
+    const { stepsPerRun, stateShapes, metricNames } = this.graph;
+    const stateNames = [...stateShapes.keys()];
     if (feeds.length !== stepsPerRun || learningRates.length !== stepsPerRun) {
       throw new RangeError(
         `Trainer.run: expected data and learning rates of ${stepsPerRun} steps, got ${feeds.length} and ${learningRates.length}`,
@@ -107,6 +108,13 @@ export class Trainer {
     return { ...this.spec.frozen, ...out };
   }
 
+  /** The carried state, by name. */
+  async carried(): Promise<Record<string, Tensor>> {
+    const out: Record<string, Tensor> = {};
+    for (const name of Object.keys(this.spec.carried ?? {})) out[name] = await this.state.get(stateName("carried", name))!.read();
+    return out;
+  }
+
   /** Writes the whole state atomically; `Trainer.create({resume})` goes on from it bit for bit. */
   async save(path: string, metadata: Readonly<Record<string, string>> = {}): Promise<void> {
     const tensors: Record<string, Tensor> = {};
@@ -126,26 +134,26 @@ function startState(spec: TrainingSpec, graph: TrainingGraph, { seed = 0, weight
     new Rng([seed, 0x696e6974]),
   );
   const kinds = stateKinds(spec);
-  return new Map(
-    graph.parameters.flatMap((p) => {
-      const weight = weights[p.name] ?? drawn[p.name]!;
-      if (weight.shape.join() !== p.shape.join())
-        throw new RangeError(`Trainer: weight ${p.name} should be [${p.shape.join(", ")}], got ${weight}`);
-      return kinds.map(
-        (kind) => [stateName(kind, p.name), kind === "weight" || kind === "ema" ? weight : zeros(p.shape)] as const,
-      );
-    }),
+  const trained = graph.parameters.flatMap((p) => {
+    const weight = weights[p.name] ?? drawn[p.name]!;
+    if (weight.shape.join() !== p.shape.join())
+      throw new RangeError(`Trainer: weight ${p.name} should be [${p.shape.join(", ")}], got ${weight}`);
+    return kinds.map((kind) => [stateName(kind, p.name), kind === "weight" || kind === "ema" ? weight : zeros(p.shape)] as const);
+  });
+  const carried = Object.entries(spec.carried ?? {}).map(
+    ([name, { shape, start }]) =>
+      [stateName("carried", name), float32(new Float32Array(sizeOf(shape)).fill(start), shape)] as const,
   );
+  return new Map<string, Tensor>([...trained, ...carried]);
 }
 
 function stateFrom(checkpoint: Checkpoint, graph: TrainingGraph, path: string): Map<string, Tensor> {
   return new Map(
-    graph.stateNames.map((name) => {
+    Array.from(graph.stateShapes, ([name, shape]) => {
       const tensor = checkpoint.tensors[name];
-      const parameter = graph.parameters.find((p) => name.endsWith(`/${p.name}`))!;
-      if (tensor === undefined || tensor.shape.join() !== parameter.shape.join()) {
+      if (tensor === undefined || tensor.shape.join() !== shape.join()) {
         throw new RangeError(
-          `Trainer: ${path} has ${tensor ?? "no"} ${name}, this net needs [${parameter.shape.join(", ")}]; it belongs to another net or optimizer`,
+          `Trainer: ${path} has ${tensor ?? "no"} ${name}, this net needs [${shape.join(", ")}]; it belongs to another net or optimizer`,
         );
       }
       return [name, tensor] as const;

@@ -8,11 +8,11 @@ import type { Optimizer } from "./optimizers/index.js";
 export interface TrainingSpec {
   /** One step's data. */
   readonly inputs: Readonly<Record<string, { readonly dtype: DType; readonly shape: readonly number[] }>>;
-  /** Writes the net and its loss (a scalar) into the graph, with further scalars worth watching. */
-  loss(
-    g: GraphBuilder,
-    inputs: Readonly<Record<string, Value>>,
-  ): { readonly loss: Value; readonly metrics?: Readonly<Record<string, Value>> };
+  /**
+   * Writes the net and its loss (a scalar) into the graph, with further scalars worth watching and the next values of
+   * what is carried.
+   */
+  loss(g: GraphBuilder, inputs: Readonly<Record<string, Value>>, carried: Readonly<Record<string, Value>>): StepResult;
   readonly optimizer: Optimizer;
   /** Gradients are scaled down when their global norm exceeds this. */
   readonly clipNorm?: number;
@@ -26,19 +26,29 @@ export interface TrainingSpec {
   adjustGradient?(g: GraphBuilder, name: string, gradient: Value, weight: Value): Value;
   /** Weights used but not trained, by parameter name. */
   readonly frozen?: Readonly<Record<string, Tensor>>;
+  /** State that the loss itself moves on from step to step, by name: counters, running statistics. float32 */
+  readonly carried?: Readonly<Record<string, { readonly shape: readonly number[]; readonly start: number }>>;
+}
+
+/** What the loss of one step hands back. */
+export interface StepResult {
+  readonly loss: Value;
+  readonly metrics?: Readonly<Record<string, Value>>;
+  /** Next values of everything that is carried. */
+  readonly carried?: Readonly<Record<string, Value>>;
 }
 
 /** A graph that maps (state, data of K steps) to (next state, K losses). */
 export interface TrainingGraph {
   readonly model: Model;
   readonly parameters: readonly Parameter[];
-  /** State names in order: for each parameter its weight, the optimizer's slots, its running average. */
-  readonly stateNames: readonly string[];
+  /** Shapes of the state by name, in order: for each parameter its weight, the optimizer's slots, its running average; then what is carried. */
+  readonly stateShapes: ReadonlyMap<string, readonly number[]>;
   readonly metricNames: readonly string[];
   readonly stepsPerRun: number;
 }
 
-/** Name of a piece of state: `weight/conv.bias`, `m/conv.bias`, `ema/conv.bias`. */
+/** Name of a piece of state: `weight/conv.bias`, `m/conv.bias`, `ema/conv.bias`, `carried/counter`. */
 export function stateName(kind: string, parameter: string): string {
   return `${kind}/${parameter}`;
 }
@@ -46,7 +56,10 @@ export function stateName(kind: string, parameter: string): string {
 /** Parameters the loss asks for, in the order in which it asks. */
 export function parametersOf(spec: TrainingSpec): readonly Parameter[] {
   const g = new GraphBuilder();
-  spec.loss(g, declareInputs(g, spec));
+  const carried = Object.entries(spec.carried ?? {}).map(
+    ([name, { shape }]) => [name, g.input(stateName("carried", name), "float32", shape)] as const,
+  );
+  spec.loss(g, declareInputs(g, spec), Object.fromEntries(carried));
   const frozen = spec.frozen ?? {};
   return [...g.parameters.values()].filter((p) => frozen[p.name] === undefined);
 }
@@ -77,17 +90,23 @@ export function trainingGraph(spec: TrainingSpec): TrainingGraph {
   const parameters = parametersOf(spec);
   const kinds = stateKinds(spec);
   const g = new GraphBuilder({ name: "training" });
-  const stateNames = parameters.flatMap((p) => kinds.map((kind) => stateName(kind, p.name)));
+  const carriedNames = Object.keys(spec.carried ?? {});
+  const stateShapes = new Map<string, readonly number[]>([
+    ...parameters.flatMap((p) => kinds.map((kind) => [stateName(kind, p.name), p.shape] as const)),
+    ...carriedNames.map((name) => [stateName("carried", name), spec.carried![name]!.shape] as const),
+  ]);
   const data = Object.entries(spec.inputs).map(
     ([name, { dtype, shape }]) => [name, g.input(name, dtype, [stepsPerRun, ...shape])] as const,
   );
   const coefficientCount = coefficientsOf(spec, 1, 1).length;
   const coefficients = g.input("coefficients", "float32", [stepsPerRun, coefficientCount]);
-  const state = parameters.flatMap((p) => kinds.map((kind) => g.input(stateName(kind, p.name), "float32", p.shape)));
+  const state = Array.from(stateShapes, ([name, shape]) => g.input(name, "float32", shape));
 
   let metricNames: readonly string[] = [];
   const step = (inner: GraphBuilder, trip: Value, current: readonly Value[]): { state: Value[]; stacked: Value[] } => {
-    parameters.forEach((p, i) => inner.bindParameter(p.name, current[i * kinds.length]!));
+    parameters.forEach((p, i) => {
+      inner.bindParameter(p.name, current[i * kinds.length]!);
+    });
     for (const [name, tensor] of Object.entries(spec.frozen ?? {}))
       inner.bindParameter(
         name,
@@ -101,16 +120,22 @@ export function trainingGraph(spec: TrainingSpec): TrainingGraph {
       { axis: 0 },
       coefficientCount,
     );
-    const { loss, metrics = {} } = spec.loss(inner, inputs);
+    const firstCarried = current.length - carriedNames.length;
+    const carried = Object.fromEntries(carriedNames.map((name, i) => [name, current[firstCarried + i]!]));
+    const { loss, metrics = {}, carried: moved = {} } = spec.loss(inner, inputs, carried);
     metricNames = Object.keys(metrics);
     const next = update(inner, spec, parameters, kinds, current, loss, rates);
-    return { state: next.state, stacked: [loss.reshape([]), ...Object.values(metrics).map((m) => m.reshape([])), ...next.norms] };
+    return {
+      state: [...next.state, ...carriedNames.map((name) => moved[name] ?? carried[name]!)],
+      stacked: [loss.reshape([]), ...Object.values(metrics).map((m) => m.reshape([])), ...next.norms],
+    };
   };
   const result = g.loop(stepsPerRun, state, step);
+  const stateNames = [...stateShapes.keys()];
   result.state.forEach((v, i) => void g.output(v, `next:${stateNames[i]!}`));
   const names = ["loss", ...metricNames, ...(spec.clipNorm === undefined ? [] : ["gradientNorm"])];
   result.stacked.forEach((v, i) => void g.output(v, names[i]!));
-  return { model: g.model(), parameters, stateNames, metricNames: names, stepsPerRun };
+  return { model: g.model(), parameters, stateShapes, metricNames: names, stepsPerRun };
 }
 
 function update(
