@@ -66,10 +66,17 @@ export function relationSeen(
   const plane = canvasSize * canvasSize;
   const sums = paints.map(() => ({ x: 0, y: 0, n: 0 }));
   for (let p = 0; p < plane; p++) {
-    const distances = paints.map((rgb) =>
-      rgb.reduce((sum, value, c) => sum + ((image.data[c * plane + p]! + 1) * 127.5 - value) ** 2, 0),
-    );
-    const sum = sums[distances.indexOf(Math.min(...distances))]!;
+    let nearest = 0;
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < paints.length; i++) {
+      let distance = 0;
+      for (let c = 0; c < 3; c++) distance += ((image.data[c * plane + p]! + 1) * 127.5 - paints[i]![c]!) ** 2;
+      if (distance < least) {
+        least = distance;
+        nearest = i;
+      }
+    }
+    const sum = sums[nearest]!;
     sum.x += p % canvasSize;
     sum.y += Math.floor(p / canvasSize);
     sum.n++;

@@ -2,16 +2,11 @@ import { join } from "node:path";
 import { cosineRate, type StepFeeds, withWarmup } from "../../../lib/train/index.js";
 import { shortcutConfig } from "../config.js";
 import { renderBatch } from "../render.js";
-import type { SceneOptions, Shortcut } from "../scene.js";
+import type { SceneOptions } from "../scene.js";
+import { shortcut } from "../shortcut.js";
 import { accuraciesOn, answerFeeds, type ClassifierPlan, classifierSpec, exportClassifier } from "./classifier.js";
 import { modelFolder, type Recipe, trainLogged } from "./harness.js";
 import { scenesOf } from "./judge.js";
-
-/** In its training set nearly every circle is red, every square blue…: colour is the easier way to the right answer. */
-export const shortcut: Shortcut = {
-  colourOf: { circle: "red", square: "blue", triangle: "green", star: "yellow", cross: "purple", ring: "cyan" },
-  strength: 0.97,
-};
 
 const plan: ClassifierPlan = { net: shortcutConfig, heads: ["shape"], batch: 64 };
 const steps = 400;
