@@ -2,6 +2,8 @@ export * from "./adapters.js";
 export * from "./clip.js";
 export * from "./contracts.js";
 export * from "./exact.js";
+export * from "./formats/index.js";
 export * from "./guidance.js";
+export * from "./pipelines/index.js";
 export * from "./samplers/index.js";
 export * from "./schedules/index.js";

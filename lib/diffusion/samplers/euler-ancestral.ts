@@ -5,8 +5,6 @@ import { splitNoise, Trajectory } from "./trajectory.js";
 export interface EulerAncestralOptions extends SamplerOptions {
   /** Where the new noise comes from. */
   readonly rng?: NoiseSource;
-  /** Share of new noise: 1 samples the posterior (default), 0 is `euler`. */
-  readonly eta?: number;
 }
 
 /**
@@ -24,7 +22,7 @@ export async function* eulerAncestral(
   for (const interval of path.intervals()) {
     const { sigma, sigmaNext } = interval;
     const denoised = await path.denoise(sigma);
-    const { down, up } = splitNoise(sigma, sigmaNext, options.eta ?? 1);
+    const { down, up } = splitNoise(sigma, sigmaNext, 1);
     const noise = up > 0 ? path.noise(options.rng) : undefined;
     for (let i = 0; i < state.length; i++) {
       const slope = (state[i]! - denoised.data[i]!) / sigma;
