@@ -1,0 +1,66 @@
+import { type ColumnTable, table } from "arquero";
+import type { Tensor } from "../tensor/index.js";
+import { continuity, trustworthiness } from "./rank-quality.js";
+
+/** Points of a few coordinates that stand for points of many, and how far their neighbourhoods can be believed. */
+export class Embedding {
+  /** float32 [n, components] */
+  readonly points: Tensor<"float32">;
+  readonly method: string;
+  /** What is needed to make it again. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Neighbourhood size of the two numbers below. */
+  readonly neighbours: number;
+  /** Share of the embedding's neighbourhoods that the data have too, 0…1. */
+  readonly trustworthiness: number;
+  /** Share of the data's neighbourhoods that the embedding keeps, 0…1. */
+  readonly continuity: number;
+
+  constructor(parts: Omit<Embedding, "table" | "toString">) {
+    this.points = parts.points;
+    this.method = parts.method;
+    this.options = parts.options;
+    this.neighbours = parts.neighbours;
+    this.trustworthiness = parts.trustworthiness;
+    this.continuity = parts.continuity;
+  }
+
+  /** One row per point: x, y (and z), beside columns of one's own. */
+  table(columns: Readonly<Record<string, ArrayLike<unknown>>> = {}): ColumnTable {
+    const [n, k] = this.points.shape as [number, number];
+    const names = k <= 3 ? ["x", "y", "z"] : Array.from({ length: k }, (_, c) => `dimension ${c + 1}`);
+    const axes = Array.from({ length: k }, (_, c): [string, Float32Array] => [
+      names[c]!,
+      Float32Array.from({ length: n }, (_, i) => this.points.data[i * k + c]!),
+    ]);
+    return table({ ...Object.fromEntries(axes), ...columns });
+  }
+
+  toString(): string {
+    const { method, neighbours, points } = this;
+    const numbers = `trustworthiness ${this.trustworthiness.toFixed(3)}, continuity ${this.continuity.toFixed(3)}`;
+    return `${method} of ${points.shape[0]} points: ${numbers} (k = ${neighbours})`;
+  }
+}
+
+/** Judges embedded points against the data, with 15 neighbours or as many as few points allow. */
+export async function embeddingOf(
+  x: Tensor<"float32">,
+  points: Tensor<"float32">,
+  method: string,
+  options: Readonly<Record<string, unknown>>,
+  signal?: AbortSignal,
+): Promise<Embedding> {
+  const n = x.shape[0]!;
+  const neighbours = Math.min(15, Math.ceil(n / 2) - 1);
+  const settings = { neighbours, ...(signal && { signal }) };
+  const judged = neighbours >= 1;
+  return new Embedding({
+    points,
+    method,
+    options,
+    neighbours,
+    trustworthiness: judged ? await trustworthiness(x, points, settings) : Number.NaN,
+    continuity: judged ? await continuity(x, points, settings) : Number.NaN,
+  });
+}
