@@ -3,7 +3,7 @@ import { createRequire, Module } from "node:module";
 import path from "node:path";
 import vm from "node:vm";
 import { CellTypeError, InterruptedError, SourceRegistry } from "./cell-errors.js";
-import type { CellEvent, Completeness, Completion } from "./messages.js";
+import type { CellEvent, Completeness, Completion, EngineRequest } from "./messages.js";
 import { NOTEBOOK_RUNTIME, type NotebookRuntime } from "./notebook-runtime.js";
 import { PACKAGE_ROOT } from "./package-root.js";
 import { type Conversion, type Converter, loadTslab, splitSourceMaps, type Tslab } from "./typescript-shim.js";
@@ -13,6 +13,9 @@ interface Cell {
   readonly id: number;
   readonly abort: AbortController;
 }
+
+/** Entry of the document's state that says: plotly.js is in there. */
+const LIBRARY = "plotly-loaded";
 
 type CellFunction = (exports: object, require: NodeJS.Require) => unknown;
 
@@ -36,6 +39,9 @@ export class CellEngine {
   readonly #exports = createExports();
   readonly #localModules = new LocalModules(this.#sources);
   readonly #require: NodeJS.Require;
+  readonly #documentState = new Map<string, unknown>();
+  /** The notebook cell whose output carries plotly.js. */
+  #libraryCell: string | undefined;
   #declarations = "";
   #current: Cell | undefined;
   /** Output that arrives after a cell has ended (a timer, a stray promise) still belongs to it. */
@@ -53,14 +59,12 @@ export class CellEngine {
   /** Runs one cell and reports its result or error as events.
    * @param label stands for the cell in error messages, for instance `cell[3]`
    * @returns whether the cell succeeded */
-  async execute(cell: {
-    readonly id: number;
-    readonly label: string;
-    readonly code: string;
-    readonly silent?: boolean;
-  }): Promise<boolean> {
+  async execute(cell: Omit<Extract<EngineRequest, { op: "execute" }>, "op">): Promise<boolean> {
     const running: Cell = { id: cell.id, abort: new AbortController() };
     this.#current = this.#last = running;
+    // A cell that runs again replaces its outputs, also one that brought plotly.js into the document.
+    if (cell.cellId !== undefined && cell.cellId === this.#libraryCell) this.#documentState.delete(LIBRARY);
+    const hadLibrary = this.#documentState.has(LIBRARY);
     const interrupted = new Promise<never>((_, reject) => {
       running.abort.signal.addEventListener("abort", () => reject(running.abort.signal.reason));
     });
@@ -74,6 +78,7 @@ export class CellEngine {
       return false;
     } finally {
       this.#current = undefined;
+      if (!hadLibrary && this.#documentState.has(LIBRARY)) this.#libraryCell = cell.cellId;
     }
   }
 
@@ -170,7 +175,7 @@ export class CellEngine {
       get signal() {
         return current()?.abort.signal;
       },
-      documentState: new Map(),
+      documentState: this.#documentState,
     };
     (globalThis as Record<symbol, unknown>)[NOTEBOOK_RUNTIME] = runtime;
     this.#tslab.jupyter.lastWriteDisplayData = show as Tslab["jupyter"]["lastWriteDisplayData"];
@@ -230,7 +235,11 @@ class LocalModules {
     const { code, maps } = splitSourceMaps(output);
     const written = name.replace(/\.js$/, ".ts");
     const source = existsSync(written) ? written : name;
-    this.#sources.add(name, { name: path.relative(process.cwd(), source), code: readFileSync(source, "utf8"), linesBefore: 0 }, maps);
+    this.#sources.add(
+      name,
+      { name: path.relative(process.cwd(), source), code: readFileSync(source, "utf8"), linesBefore: 0 },
+      maps,
+    );
     (module as Module & { _compile(code: string, name: string): void })._compile(code, name);
     return module;
   }

@@ -8,6 +8,8 @@ export interface ExecuteOptions {
   readonly label: string;
   readonly onEvent: (event: CellEvent) => void;
   readonly silent?: boolean;
+  /** The notebook cell that holds the code, where the front end knows it. */
+  readonly cellId?: string | undefined;
   /** The cell is interrupted after this time, and its process ended if that does not help. */
   readonly timeoutMs?: number | undefined;
 }
@@ -91,7 +93,7 @@ export class EngineProcess {
       this.#cells.set(id, cell);
       if (this.#child.exitCode !== null || this.#child.signalCode !== null)
         return this.#died(this.#child.exitCode, this.#child.signalCode);
-      this.#send({ op: "execute", id, label: options.label, code, silent: options.silent ?? false });
+      this.#send({ op: "execute", id, label: options.label, code, silent: options.silent ?? false, cellId: options.cellId });
       if (options.timeoutMs !== undefined) this.#limit(cell, options.timeoutMs);
     });
   }

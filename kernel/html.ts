@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import path from "node:path";
 import MarkdownIt, { type MarkdownIt as Markdown } from "markdown-it";
+import { plotlyLoader } from "../lib/figures/document.js";
 import { highlightTypeScript } from "./highlight.js";
 import { HTML_STYLE } from "./html-style.js";
 import type { MimeBundle } from "./messages.js";
@@ -14,7 +14,9 @@ const PLOTLY = "application/vnd.plotly.v1+json";
 const POLICY =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; media-src data:; font-src data:";
 
-/** Draws every figure of the page; runs once, behind the figures and the library. */
+const FIGURE = '<div class="figure">';
+
+/** Draws the figures that came as Plotly's JSON only; runs once, behind them. */
 const DRAW_FIGURES = `
 for (const element of document.querySelectorAll(".figure")) {
   const { data, layout, frames, config } = JSON.parse(element.querySelector("script").textContent);
@@ -38,10 +40,12 @@ export function notebookToHtml(notebook: Notebook, options: HtmlOptions): string
       cell.cell_type === "code" ? codeCell(cell) : cell.cell_type === "markdown" ? textCell(cell, options.directory) : "",
     )
     .join("\n");
-  const hasFigures = notebook.cells.some(
-    (cell) => cell.cell_type === "code" && cell.outputs.some((output) => "data" in output && PLOTLY in output.data),
-  );
-  const plotly = hasFigures ? `<script>${plotlySource()}</script>\n<script>${DRAW_FIGURES}</script>` : "";
+  const bundles = notebook.cells
+    .flatMap((cell) => (cell.cell_type === "code" ? cell.outputs : []))
+    .flatMap((output) => ("data" in output ? [output.data] : []));
+  // Wherever in the notebook the library came along: in the page it stands once, before everything that draws.
+  const library = plotlyLoader(true);
+  const hasFigures = bundles.some((data) => PLOTLY in data || String(data["text/html"] ?? "").includes(library));
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -51,13 +55,14 @@ export function notebookToHtml(notebook: Notebook, options: HtmlOptions): string
 <link rel="icon" href="data:,">
 <title>${escapeHtml(titleOf(notebook) ?? options.title)}</title>
 <style>${HTML_STYLE}</style>
+${hasFigures ? library : ""}
 </head>
 <body>
 <main>
-${cells}
+${cells.replaceAll(library, "")}
 <footer>Made with tweedie.</footer>
 </main>
-${plotly}
+${cells.includes(FIGURE) ? `<script>${DRAW_FIGURES}</script>` : ""}
 </body>
 </html>
 `;
@@ -85,9 +90,9 @@ function outputHtml(output: Output): string {
 /** The richest representation that a page can show. */
 function bundleHtml(data: MimeBundle): string {
   const text = (type: string): string | undefined => (typeof data[type] === "string" ? data[type] : undefined);
-  if (data[PLOTLY]) return `<div class="figure"><script type="application/json">${scriptJson(data[PLOTLY])}</script></div>`;
   const html = text("text/html");
   if (html !== undefined) return `<div class="html">${html}</div>`;
+  if (data[PLOTLY]) return `${FIGURE}<script type="application/json">${scriptJson(data[PLOTLY])}</script></div>`;
   const svg = text("image/svg+xml");
   if (svg !== undefined) return `<img alt="" src="data:image/svg+xml;base64,${Buffer.from(svg).toString("base64")}">`;
   for (const type of ["image/png", "image/jpeg", "image/gif", "image/webp"]) {
@@ -172,9 +177,4 @@ function titleOf(notebook: Notebook): string | undefined {
     if (heading) return heading[1]!.replace(/[*_`]/g, "").trim();
   }
   return undefined;
-}
-
-function plotlySource(): string {
-  const source = readFileSync(createRequire(import.meta.url).resolve("plotly.js-cartesian-dist-min"), "utf8");
-  return source.replaceAll("</script", "<\\/script");
 }

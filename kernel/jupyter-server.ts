@@ -201,7 +201,8 @@ export class JupyterServer {
       this.#publish(type, type === "execute_result" ? { ...content, execution_count: count } : content, message);
     };
     const engine = await this.#engine;
-    const { ok, died } = await engine.execute(code, { label: `cell[${count}]`, onEvent, silent });
+    const cellId = typeof message.metadata.cellId === "string" ? message.metadata.cellId : undefined;
+    const { ok, died } = await engine.execute(code, { label: `cell[${count}]`, onEvent, silent, cellId });
     if (died) this.#engine = EngineProcess.start(this.#directory);
     if (ok) {
       return {

@@ -35,7 +35,15 @@ export interface Completeness {
 
 /** What a front end asks of the engine process. */
 export type EngineRequest =
-  | { readonly op: "execute"; readonly id: number; readonly label: string; readonly code: string; readonly silent: boolean }
+  | {
+      readonly op: "execute";
+      readonly id: number;
+      readonly label: string;
+      readonly code: string;
+      readonly silent: boolean;
+      /** The notebook cell that holds the code, where the front end knows it; stays the same when it is run again. */
+      readonly cellId?: string | undefined;
+    }
   | { readonly op: "complete" | "inspect"; readonly id: number; readonly code: string; readonly cursor: number }
   | { readonly op: "isComplete"; readonly id: number; readonly code: string };
 

@@ -187,6 +187,16 @@ describe("output", () => {
     expect((await run("runtime.documentState.has('plotly-loaded')")).result).toBe("true");
   });
 
+  test("a cell that brought plotly.js brings it again when it runs again", async () => {
+    const execute = (code: string, cellId: string) => engine.execute(code, { label: "cell[1]", cellId, onEvent: () => undefined });
+    await run("runtime.documentState.delete('plotly-loaded')");
+    await execute("runtime.documentState.set('plotly-loaded', true);", "first");
+    await execute("1", "second");
+    expect((await run("runtime.documentState.has('plotly-loaded')")).result).toBe("true");
+    await execute("1", "first");
+    expect((await run("runtime.documentState.has('plotly-loaded')")).result).toBe("false");
+  });
+
   test("tslab's own display API reaches the cell", async () => {
     const { events } = await run("import { display } from 'tslab';\ndisplay.html('<b>x</b>');");
     expect(events).toMatchObject([{ type: "display_data", data: { "text/html": "<b>x</b>" } }]);

@@ -5,6 +5,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { notebookToHtml } from "../../kernel/html.js";
 import { parseNotebook } from "../../kernel/notebook-format.js";
+import { Figure } from "../../lib/figures/figure.js";
 import { temporaryFolder } from "./compiled.js";
 
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((file) => existsSync(file));
@@ -67,6 +68,7 @@ describe.skipIf(!CHROMIUM)("the exported page in Chromium", () => {
               frames: [{ name: "f0", data: [{ y: [2, 1] }] }],
             },
           }),
+          display(new Figure({ data: [{ type: "scatter", y: [1, 2] }], layout: {}, summary: "drawn by the library" }).mimeBundle()),
           { output_type: "stream", name: "stdout", text: "<img src=https://example.org/x onerror=alert(1)>" },
         ],
       },
@@ -82,7 +84,9 @@ describe.skipIf(!CHROMIUM)("the exported page in Chromium", () => {
     page.on("pageerror", (error) => complaints.push(String(error)));
     page.on("request", (request) => !/^(file|data|blob):/.test(request.url()) && requests.push(request.url()));
     await page.goto(pathToFileURL(file).href);
-    await page.waitForFunction("document.querySelectorAll('.figure .main-svg').length >= 3");
+    await page.waitForFunction(
+      "document.querySelectorAll('.figure .main-svg').length >= 3 && document.querySelector('[role=figure] .main-svg')",
+    );
     expect(
       await page.evaluate("[...document.querySelectorAll('.figure')].map((f) => f.querySelectorAll('.main-svg').length > 0)"),
     ).toEqual([true, true, true]);
