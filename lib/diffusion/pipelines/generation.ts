@@ -30,9 +30,10 @@ export interface GenerationManifest {
   readonly sampler: SamplerName;
   readonly steps: number;
   readonly timesteps: readonly number[];
-  readonly guidanceScale: number | "scheduled";
+  readonly guidanceScale: number;
   readonly guidanceRescale: number;
-  readonly eta: number;
+  readonly guidanceInterval?: readonly [low: number, high: number];
+  readonly eta?: number;
   /** Edits in words, in the order of application. */
   readonly edits: readonly string[];
   readonly captures: readonly string[];

@@ -1,3 +1,2 @@
 export { Generation, type GenerationItem, type GenerationManifest, type ModelCall } from "./generation.js";
-export { type GuidanceScale, guide } from "./guided-network.js";
 export { type GenerateOptions, type LatentSpace, Pipeline, type PipelineParts, type StepReport } from "./stable-diffusion.js";

@@ -7,8 +7,8 @@ import { type SamplerName, samplers } from "../samplers/index.js";
 import { type SchedulerConfig, scheduleFromConfig } from "../schedules/index.js";
 import { asInput, concatRows, idsInput, rowRanges } from "./batches.js";
 import { Generation, type GenerationItem, type ModelCall } from "./generation.js";
-import { type GuidanceScale, GuidedNetwork } from "./guided-network.js";
 import { picturesFromPixels, pixelsFromPictures } from "./pixels.js";
+import { WatchedNetwork } from "./watched-network.js";
 
 /** How latents are scaled and laid out. */
 export interface LatentSpace {
@@ -49,16 +49,18 @@ export interface GenerateOptions {
   readonly seed?: number;
   /** One seed per picture: with one prompt as many pictures of it. */
   readonly seeds?: readonly number[];
-  /** Default 7.5; at 1 or below there is no guidance and the unconditional branch is not computed. */
-  readonly guidanceScale?: GuidanceScale;
+  /** Default 7.5; 1 turns guidance off, and the unconditional branch is not computed. */
+  readonly guidanceScale?: number;
   /** How far guidance is kept from raising contrast, 0…1; default 0. */
   readonly guidanceRescale?: number;
+  /** Timesteps outside which there is no guidance: low < t ≤ high. */
+  readonly guidanceInterval?: readonly [low: number, high: number];
   readonly negativePrompt?: string | readonly string[];
   /** Default the one the pipeline's scheduler names. */
   readonly sampler?: SamplerName;
   /** Options over the pipeline's scheduler configuration, under Diffusers' names (`timestep_spacing`, `use_karras_sigmas`, …). */
   readonly scheduler?: SchedulerConfig;
-  /** Noise added by samplers that may add some, 0…1; default 0. */
+  /** Share of new noise in samplers that may add some, 0…1; default the sampler's own. */
   readonly eta?: number;
   /** Pixels; default what the U-Net was made for. */
   readonly height?: number;
@@ -129,20 +131,24 @@ export class Pipeline {
    * @throws RangeError on contradicting options; UnknownHookPointError before anything runs
    */
   async generate(prompt: string | readonly string[] = "", options: GenerateOptions = {}): Promise<Generation> {
-    const { guidanceScale = 7.5, guidanceRescale = 0, eta = 0, capture = [], batchSize = 8, signal } = options;
+    const { guidanceScale = 7.5, guidanceRescale = 0, eta, capture = [], batchSize = 8, signal } = options;
     const items = this.#items(prompt, options);
     const schedule = scheduleFromConfig({ ...this.schedulerConfig, ...options.scheduler }, options.sampler);
     const plan = schedule.plan(options.steps ?? 20);
     const steps = plan.timesteps.length;
     const edits = [...this.edits, ...(options.edits ?? [])];
+    // Patterns that name nothing show here, before any work is done.
+    await this.unet.prepare({ capture, edits });
 
-    const isGuided = this.textEncoder !== undefined && (typeof guidanceScale === "function" || guidanceScale > 1);
-    const network = new GuidedNetwork(this.unet, {
+    const isGuided = this.textEncoder !== undefined && guidanceScale !== 1;
+    const network = new WatchedNetwork(this.unet, {
       noise: schedule.noise,
+      items: items.length,
       cond: this.textEncoder && (await this.encodePrompt(items.map((i) => i.prompt))),
       uncond: isGuided ? await this.encodePrompt(items.map((i) => i.negativePrompt)) : undefined,
       guidanceScale,
       guidanceRescale,
+      guidanceInterval: options.guidanceInterval,
       capture,
       captureAt: options.captureAt ?? (() => true),
       edits,
@@ -159,7 +165,8 @@ export class Pipeline {
     const rng = { normals: () => joined(generators.map((g) => g.randn([perItem]).data)) };
     const run = samplers[schedule.sampler](denoiser, start, plan.sigmas, {
       ...plan.settings,
-      eta,
+      condition: network.condition,
+      ...(eta !== undefined && { eta }),
       rng,
       ...(signal && { signal }),
     });
@@ -190,9 +197,10 @@ export class Pipeline {
         sampler: schedule.sampler,
         steps,
         timesteps: [...plan.timesteps],
-        guidanceScale: typeof guidanceScale === "number" ? guidanceScale : "scheduled",
+        guidanceScale,
         guidanceRescale,
-        eta,
+        ...(options.guidanceInterval && { guidanceInterval: options.guidanceInterval }),
+        ...(eta !== undefined && { eta }),
         edits: edits.map((e) => e.label),
         captures: capture.map((c) => (typeof c === "string" ? c : (c.as ?? c.at))),
       },
