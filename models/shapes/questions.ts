@@ -6,8 +6,10 @@ export const countLabels = ["one", "two", "three"] as const;
 /** Every coloured shape, "red circle" … "white ring", shape by shape. */
 export const pairLabels: readonly string[] = shapes.flatMap((shape) => colours.map((colour) => `${colour} ${shape}`));
 
+export type Question = "shape" | "colour" | "background" | "count" | "size" | "texture" | "pairs";
+
 /** What the classifiers are asked about a picture. */
-export const questions = {
+export const questions: Readonly<Record<Question, ClassifierHead>> = {
   shape: { name: "shape", labels: shapes },
   colour: { name: "colour", labels: colours },
   background: { name: "background", labels: backgrounds },
@@ -15,9 +17,7 @@ export const questions = {
   size: { name: "size", labels: sizes },
   texture: { name: "texture", labels: textures },
   pairs: { name: "pairs", labels: pairLabels, multiLabel: true },
-} as const satisfies Record<string, ClassifierHead>;
-
-export type Question = keyof typeof questions;
+};
 
 /**
  * The right answers to a question about a scene, as indices of its labels. Empty where there is none: a scene of a
@@ -28,7 +28,7 @@ export function answersOf(question: Question, scene: Scene): readonly number[] {
   if (question === "background") return [backgrounds.indexOf(scene.background)];
   if (question === "count") return [objects.length - 1];
   if (question === "pairs") return [...new Set(objects.map((o) => pairLabels.indexOf(`${o.colour} ${o.shape}`)))];
-  const labels: readonly string[] = questions[question].labels;
+  const { labels } = questions[question];
   const labelOf = (object: SceneObject): string => object[question];
   const first = labelOf(objects[0]!);
   return objects.every((object) => labelOf(object) === first) ? [labels.indexOf(first)] : [];

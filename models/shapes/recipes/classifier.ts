@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Proportion, proportionOf } from "../../../lib/evaluate/index.js";
 import { saveModel } from "../../../lib/onnx/codec/index.js";
 import { toFloat16 } from "../../../lib/onnx/passes/index.js";
-import { Classifier, type ClassifierHead } from "../../../lib/predictors/index.js";
+import { Classifier } from "../../../lib/predictors/index.js";
 import { type ConvNetConfig, convNet, GraphBuilder, linear, type Value } from "../../../lib/program/index.js";
 import { float32, int64, type Tensor, writeFileAtomic } from "../../../lib/tensor/index.js";
 import { adamw, crossEntropy, type StepFeeds, type TrainingSpec } from "../../../lib/train/index.js";
@@ -30,7 +30,7 @@ export function classifierNet(g: GraphBuilder, plan: ClassifierPlan, images: Val
 
 /** Cross-entropy of each head over the scenes to which its question applies, binary cross-entropy where labels are independent. */
 export function classifierSpec(plan: ClassifierPlan): TrainingSpec {
-  const heads: readonly ClassifierHead[] = plan.heads.map((name) => questions[name]);
+  const heads = plan.heads.map((name) => questions[name]);
   const inputs: Record<string, TrainingSpec["inputs"][string]> = {
     images: { dtype: "float32", shape: [plan.batch, 3, canvasSize, canvasSize] },
   };
@@ -65,7 +65,7 @@ export function classifierSpec(plan: ClassifierPlan): TrainingSpec {
 export function answerFeeds(plan: ClassifierPlan, scenes: readonly Scene[]): StepFeeds {
   const feeds: Record<string, Tensor> = {};
   for (const name of plan.heads) {
-    const head: ClassifierHead = questions[name];
+    const head = questions[name];
     const answers = scenes.map((scene) => answersOf(name, scene));
     if (head.multiLabel) {
       const width = head.labels.length;

@@ -10,13 +10,14 @@ import { adamw, contrastiveLoss, cosineRate, type StepFeeds, type TrainingSpec, 
 import { openClip, retrieve, zeroShot } from "../clip.js";
 import { clipImageConfig, clipTextConfig } from "../config.js";
 import { exampleAt, sceneBatch } from "../dataset.js";
+import { shapesFolder } from "../folder.js";
 import { renderBatch } from "../render.js";
 import { canvasSize, type Scene } from "../scene.js";
 import { writeJson } from "./classifier.js";
-import { modelFolder, type Recipe, trainLogged } from "./harness.js";
+import { type Recipe, trainLogged } from "./harness.js";
 
-const batch = 128;
-const steps = 1000;
+const batch = 64;
+const steps = 1300;
 const seed = 501;
 const width = 64;
 
@@ -35,7 +36,7 @@ function normalized(x: Value): Value {
   return x.div(x.square().sum([1], true).add(1e-12).sqrt());
 }
 
-const spec: TrainingSpec = {
+export const spec: TrainingSpec = {
   inputs: {
     images: { dtype: "float32", shape: [batch, 3, canvasSize, canvasSize] },
     input_ids: { dtype: "int64", shape: [batch, clipTextConfig.max_position_embeddings] },
@@ -124,7 +125,7 @@ export const clipRecipe: Recipe = {
     });
     const weights = await trainer.weights("ema");
     await trainer.close();
-    const folder = join(modelFolder, "clip");
+    const folder = join(shapesFolder, "clip");
     await exportTowers(folder, weights);
     const clip = await openClip();
     try {

@@ -3,11 +3,12 @@ import { Rng } from "../../../lib/tensor/index.js";
 import { cosineRate, type StepFeeds, withWarmup } from "../../../lib/train/index.js";
 import { judgeConfig } from "../config.js";
 import { exampleAt, type Split } from "../dataset.js";
+import { shapesFolder } from "../folder.js";
 import { renderBatch } from "../render.js";
 import type { Scene, SceneOptions } from "../scene.js";
 import { accuraciesOn, answerFeeds, type ClassifierPlan, classifierSpec, exportClassifier } from "./classifier.js";
 import { disturbPictures, disturbScene } from "./disturb.js";
-import { modelFolder, type Recipe, trainLogged } from "./harness.js";
+import { type Recipe, trainLogged } from "./harness.js";
 
 const plan: ClassifierPlan = {
   net: judgeConfig,
@@ -45,7 +46,7 @@ export const judgeRecipe: Recipe = {
     });
     const weights = await trainer.weights("ema");
     await trainer.close();
-    const metrics = await exportClassifier(join(modelFolder, "judge"), plan, weights, async (classifier) => ({
+    const metrics = await exportClassifier(join(shapesFolder, "judge"), plan, weights, async (classifier) => ({
       test: await accuraciesOn(classifier, scenesOf("test", 0, 3000)),
       // with the mistakes that generators make
       test_mistakes: await accuraciesOn(classifier, scenesOf("test", 3000, 2000, { kinds: ["relation", "count"] }, 1)),

@@ -1,15 +1,16 @@
 import { join } from "node:path";
 import { cosineRate, type StepFeeds, withWarmup } from "../../../lib/train/index.js";
 import { shortcutConfig } from "../config.js";
+import { shapesFolder } from "../folder.js";
 import { renderBatch } from "../render.js";
 import type { SceneOptions } from "../scene.js";
 import { shortcut } from "../shortcut.js";
 import { accuraciesOn, answerFeeds, type ClassifierPlan, classifierSpec, exportClassifier } from "./classifier.js";
-import { modelFolder, type Recipe, trainLogged } from "./harness.js";
+import { type Recipe, trainLogged } from "./harness.js";
 import { scenesOf } from "./judge.js";
 
 const plan: ClassifierPlan = { net: shortcutConfig, heads: ["shape"], batch: 64 };
-const steps = 400;
+const steps = 300;
 const correlated: SceneOptions = { kinds: ["single"], shortcut };
 
 export const shortcutRecipe: Recipe = {
@@ -29,7 +30,7 @@ export const shortcutRecipe: Recipe = {
     });
     const weights = await trainer.weights("ema");
     await trainer.close();
-    const metrics = await exportClassifier(join(modelFolder, "shortcut"), plan, weights, async (classifier) => ({
+    const metrics = await exportClassifier(join(shapesFolder, "shortcut"), plan, weights, async (classifier) => ({
       shortcut,
       test_correlated: await accuraciesOn(classifier, scenesOf("test", 0, 2000, correlated)),
       test_uncorrelated: await accuraciesOn(classifier, scenesOf("test", 0, 2000, { kinds: ["single"] })),

@@ -88,10 +88,7 @@ describe("the judge", () => {
       const asked = scenes.flatMap((scene, i) => {
         const [answer] = answersOf(question, scene);
         if (answer === undefined) return [];
-        const said =
-          question === "count"
-            ? verdicts[i]!.count - 1
-            : (questions[question].labels as readonly string[]).indexOf(verdicts[i]![question]);
+        const said = question === "count" ? verdicts[i]!.count - 1 : questions[question].labels.indexOf(verdicts[i]![question]);
         return [said === answer];
       });
       expect(asked.filter(Boolean).length / asked.length, question).toBeGreaterThan(0.98);
