@@ -53,15 +53,15 @@ export function vaeEncoder(g: GraphBuilder, config: AutoencoderConfig, sample: V
   const { block_out_channels: widths, norm_num_groups: groups, latent_channels: latent } = config;
   const encoded = g.scope("encoder", () => {
     let h = conv2d(g, "conv_in", sample, widths[0]!, 3);
-    widths.forEach((width, i) =>
+    for (const [i, width] of widths.entries()) {
       g.scope(`down_blocks.${i}`, () => {
         for (let layer = 0; layer < config.layers_per_block; layer++)
           h = resnetBlock(g, `resnets.${layer}`, h, width, groups, EPSILON);
         // asymmetric padding, as in the original implementation
         if (i < widths.length - 1)
           h = g.scope("downsamplers.0", () => conv2d(g, "conv", h, width, 3, { stride: 2, pads: [0, 0, 1, 1] }));
-      }),
-    );
+      });
+    }
     h = midBlock(g, h, groups);
     return conv2d(g, "conv_out", silu(g, "conv_act", groupNorm(g, "conv_norm_out", h, groups, EPSILON)), 2 * latent, 3);
   });
@@ -79,13 +79,13 @@ export function vaeDecoder(g: GraphBuilder, config: AutoencoderConfig, latent: V
   const start = conv2d(g, "post_quant_conv", latent, config.latent_channels, 1);
   return g.scope("decoder", () => {
     let h = midBlock(g, conv2d(g, "conv_in", start, widths[0]!, 3), groups);
-    widths.forEach((width, i) =>
+    for (const [i, width] of widths.entries()) {
       g.scope(`up_blocks.${i}`, () => {
         for (let layer = 0; layer <= config.layers_per_block; layer++)
           h = resnetBlock(g, `resnets.${layer}`, h, width, groups, EPSILON);
         if (i < widths.length - 1) h = g.scope("upsamplers.0", () => conv2d(g, "conv", upsample2(g, h), width, 3));
-      }),
-    );
+      });
+    }
     return conv2d(g, "conv_out", silu(g, "conv_act", groupNorm(g, "conv_norm_out", h, groups, EPSILON)), config.out_channels, 3);
   });
 }

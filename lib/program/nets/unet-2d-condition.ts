@@ -124,7 +124,7 @@ export function unet2dCondition(g: GraphBuilder, config: UNetConfig, sample: Val
 
   let h = conv2d(g, "conv_in", sample, widths[0]!, 3);
   const skips: Value[] = [h];
-  config.down_block_types.forEach((kind, i) =>
+  for (const [i, kind] of config.down_block_types.entries()) {
     g.scope(`down_blocks.${i}`, () => {
       for (let layer = 0; layer < layers; layer++) {
         h = resnetBlock(g, `resnets.${layer}`, h, widths[i]!, groups, epsilon, time);
@@ -135,8 +135,8 @@ export function unet2dCondition(g: GraphBuilder, config: UNetConfig, sample: Val
         h = g.scope("downsamplers.0", () => conv2d(g, "conv", h, widths[i]!, 3, { stride: 2 }));
         skips.push(h);
       }
-    }),
-  );
+    });
+  }
 
   h = g.scope("mid_block", () => {
     const first = resnetBlock(g, "resnets.0", h, widths.at(-1)!, groups, epsilon, time);
@@ -144,7 +144,7 @@ export function unet2dCondition(g: GraphBuilder, config: UNetConfig, sample: Val
     return resnetBlock(g, "resnets.1", attended, widths.at(-1)!, groups, epsilon, time);
   });
 
-  config.up_block_types.forEach((kind, i) =>
+  for (const [i, kind] of config.up_block_types.entries()) {
     g.scope(`up_blocks.${i}`, () => {
       const width = widths[widths.length - 1 - i]!;
       for (let layer = 0; layer <= layers; layer++) {
@@ -152,8 +152,8 @@ export function unet2dCondition(g: GraphBuilder, config: UNetConfig, sample: Val
         if (kind.startsWith("CrossAttn")) h = transformer(g, `attentions.${layer}`, h, context, config);
       }
       if (i < widths.length - 1) h = g.scope("upsamplers.0", () => conv2d(g, "conv", upsample2(g, h), width, 3));
-    }),
-  );
+    });
+  }
   h = silu(g, "conv_act", groupNorm(g, "conv_norm_out", h, groups, epsilon));
   return conv2d(g, "conv_out", h, config.out_channels, 3);
 }
