@@ -1,6 +1,6 @@
 import { freshNames, type Graph, type Model, opsetOf, type Shape, splice, type ValueInfo } from "../onnx/index.js";
 import { openSession, type Session, type SessionOptions } from "../runtime/index.js";
-import type { Tensor } from "../tensor/index.js";
+import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
 import type { Activation } from "./activation.js";
 import type { Edit, StepContext } from "./edit.js";
 import { identityOf } from "./edit.js";
@@ -45,7 +45,7 @@ export interface HookedModelOptions {
   /** Axis lengths of inputs: with them the tree shows concrete shapes. */
   readonly inputShapes?: Readonly<Record<string, Shape>>;
   readonly session?: SessionOptions;
-  /** Compiled variants kept open; default 4. The one used longest ago is closed first. */
+  /** Compiled variants kept open, each with its own copy of the weights; default 4, of models above 512 MiB one. The one used longest ago is closed first. */
   readonly maxSessions?: number;
 }
 
@@ -73,6 +73,7 @@ interface Compiled {
 export class HookedModel {
   readonly model: Model;
   readonly #options: HookedModelOptions;
+  readonly #maxSessions: number;
   readonly #compiled = new Map<string, Compiled>();
   #tree: ModuleTree | undefined;
   #released = false;
@@ -80,6 +81,8 @@ export class HookedModel {
   constructor(model: Model, options: HookedModelOptions = {}) {
     this.model = model;
     this.#options = options;
+    const weightBytes = model.graph.initializers.reduce((sum, w) => sum + bytesPerElement(w.dtype) * sizeOf(w.shape), 0);
+    this.#maxSessions = options.maxSessions ?? (weightBytes > 2 ** 29 ? 1 : 4);
   }
 
   /** Inputs a run must feed; those of edits are fed by themselves. */
@@ -152,15 +155,16 @@ export class HookedModel {
       return known;
     }
     const { model, taps } = capture.length + edits.length === 0 ? { model: this.model, taps: [] } : this.#rewrite(capture, edits);
-    const compiled: Compiled = { session: openSession(model, this.#options.session), taps, running: 0, retired: false };
-    this.#compiled.set(key, compiled);
-    compiled.session.catch(() => this.#compiled.delete(key));
-    const [oldestKey, oldest] = this.#compiled.entries().next().value!;
-    if (this.#compiled.size > (this.#options.maxSessions ?? 4)) {
+    // Room is made first, so that no more copies of the weights exist than asked for.
+    for (const [oldestKey, oldest] of this.#compiled) {
+      if (this.#compiled.size < this.#maxSessions) break;
       this.#compiled.delete(oldestKey);
       oldest.retired = true;
       void this.#closeRetired(oldest);
     }
+    const compiled: Compiled = { session: openSession(model, this.#options.session), taps, running: 0, retired: false };
+    this.#compiled.set(key, compiled);
+    compiled.session.catch(() => this.#compiled.delete(key));
     return compiled;
   }
 

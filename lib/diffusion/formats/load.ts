@@ -19,7 +19,7 @@ import { loadTokenizer, type Tokenizer } from "./tokenizer.js";
 export interface LoadOptions {
   /** How the networks' sessions are opened. */
   readonly session?: SessionOptions;
-  /** Compiled variants of a network kept open; default 4. */
+  /** Compiled variants of a network kept open, as in `HookedModelOptions`. */
   readonly maxSessions?: number;
 }
 

@@ -1,12 +1,14 @@
-import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { load, ModelFolderError } from "../../../../lib/diffusion/formats/index.js";
 import type { Pipeline } from "../../../../lib/diffusion/pipelines/index.js";
 import { at, select, UnknownHookPointError } from "../../../../lib/hooks/index.js";
+import { saveModel } from "../../../../lib/onnx/index.js";
+import { GraphBuilder } from "../../../../lib/program/index.js";
 import { closeRuntime } from "../../../../lib/runtime/index.js";
-import { type Picture, readSafetensors, type Tensor, torchRandn } from "../../../../lib/tensor/index.js";
+import { type Picture, readSafetensors, Tensor, torchRandn } from "../../../../lib/tensor/index.js";
 import { writeSmallPipeline } from "./small-pipeline.js";
 
 // Compiling half a dozen variants of a U-Net takes its time on a busy machine.
@@ -139,6 +141,40 @@ describe("generate", () => {
     await expect(pipe.generate(["a", "b"], { seeds: [1, 2, 3] })).rejects.toThrow(/1 or 3 prompts, got 2/);
     await expect(pipe.generate("a", { height: 9 })).rejects.toThrow(/multiple of 2 pixels/);
     await expect(pipe.generate("a", { capture: ["mid_blok"] })).rejects.toThrow(UnknownHookPointError);
+  });
+});
+
+describe("a pipeline without text", () => {
+  it("samples pixels without guidance", async () => {
+    const bare = join(folder, "unconditional");
+    await mkdir(join(bare, "unet"), { recursive: true });
+    await cp(join(folder, "scheduler"), join(bare, "scheduler"), { recursive: true });
+    await writeFile(join(bare, "model_index.json"), '{"_class_name":"DDPMPipeline"}');
+    await writeFile(join(bare, "unet", "config.json"), '{"in_channels":3,"sample_size":4}');
+    const g = new GraphBuilder({ opset: 18 });
+    const sample = g.input("sample", "float32", ["batch", 3, 4, 4]);
+    const level = g.input("timestep", "float32", ["batch"]).reshape([-1, 1, 1, 1]).mul(0.001);
+    g.output(
+      g.scope("mid_block", () => sample.mul(level)),
+      "out_sample",
+    );
+    await saveModel(g.model(), join(bare, "unet", "model.onnx"));
+    await using unconditional = await load(bare);
+    const run = await unconditional.generate("", { steps: 2, seeds: [1, 2], capture: ["mid_block"] });
+    expect(run.branches).toEqual(["cond"]);
+    expect(run.images.length).toBe(2);
+    // ε = t/1000·input at both steps, t = 501 first.
+    const captured = select(run.activations.mid_block!, { step: 0, branch: 0 }).tensor;
+    const noise = [1, 2].flatMap((seed) => [...torchRandn(seed, [1, 3, 4, 4]).data]);
+    expectClose(
+      captured,
+      new Tensor(
+        "float32",
+        Float32Array.from(noise, (v) => v * 0.501),
+        [2, 3, 4, 4],
+      ),
+    );
+    await expect(unconditional.encodePrompt("two")).rejects.toThrow(/no text encoder/);
   });
 });
 
