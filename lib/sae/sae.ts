@@ -2,6 +2,7 @@ import { GraphBuilder, type Value } from "../program/index.js";
 import { openSession, type Session, type SessionOptions } from "../runtime/index.js";
 import { expectFloat32, float32, type Tensor } from "../tensor/index.js";
 import { ColumnSums, densityHistogram, type SaeMetrics, UnexplainedVariance } from "./metrics.js";
+import { readSaeFolder, writeSaeFolder } from "./sae-file.js";
 import { SparseCodes } from "./sparse-codes.js";
 import { decode, type SaeConfig, type SaeValues, type SaeWeights } from "./variant.js";
 import { variantOf } from "./variants/index.js";
@@ -16,6 +17,8 @@ export interface TrainingHistory {
   /** Share of features that had not fired in `deadAfter` vectors. */
   readonly dead: Float32Array;
   readonly deadAfter: number;
+  /** Number of the first step recorded: 0, or where a checkpoint was taken up. */
+  readonly firstStep: number;
 }
 
 /** For each feature the vectors on which it fires most. */
@@ -159,6 +162,14 @@ export class Sae {
     };
   }
 
+  /**
+   * Writes the SAE as a folder that SAELens loads too (`SAE.load_from_disk`). The scale of training is folded into the
+   * weights, so activations go in as they are.
+   */
+  save(folder: string): Promise<void> {
+    return writeSaeFolder(folder, this.config, this.weights);
+  }
+
   /** Frees the sessions; the SAE can still be used and opens them anew. */
   async close(): Promise<void> {
     const open = [...this.sessions.values()];
@@ -213,6 +224,15 @@ export class Sae {
     }
     return session;
   }
+}
+
+/**
+ * Loads an SAE from a folder written by `Sae.save`, SAELens (architectures standard, topk, jumprelu) or sparsify.
+ * @throws SaeFormatError if the folder holds no SAE, or one that needs what is not supported
+ */
+export async function loadSae(folder: string, session: SessionOptions = {}): Promise<Sae> {
+  const { config, weights } = await readSaeFolder(folder);
+  return new Sae(config, weights, undefined, session);
 }
 
 /** An SAE's weights are stored once in each graph it is written into. */

@@ -7,10 +7,11 @@ import {
   type Optimizer,
   runTraining,
   type Schedule,
+  type StepReports,
   type TrainingSpec,
   withWarmup,
 } from "../train/index.js";
-import { Sae } from "./sae.js";
+import { Sae, type TrainingHistory } from "./sae.js";
 import { geometricMedian, normalizingScale, startWeights } from "./start-weights.js";
 import type { SaeTrainingConfig, SaeValues, SaeVariant, SaeWeights } from "./variant.js";
 import { type VariantName, variantOf } from "./variants/index.js";
@@ -82,63 +83,97 @@ export interface TrainSaeOptions {
  * @throws RangeError on impossible options; the signal's reason when interrupted, after the checkpoint was written
  */
 export async function trainSae(data: Vectors, options: TrainSaeOptions): Promise<Sae> {
-  const source = await vectorSource(data);
-  const { seed = 0, session = {} } = options;
-  const rng = new Rng([seed, 0x736165]);
-  const sample = await sampleVectors(source, 8192, rng.fork("sample"));
-  const scale = options.scale ?? normalizingScale(sample);
-  const plan = planOf(source, scale, options);
-  const { config, batchSize, steps, variant } = plan;
-  const start =
-    options.start ?? startWeights(variant, config.features, geometricMedian(scaled(sample, scale)), rng.fork("start"));
-
+  const plan = await planOf(await vectorSource(data), options);
+  const { source, variant, config, batchSize, steps, rng } = plan;
   const order = options.inOrder
     ? (step: number) => Uint32Array.from({ length: batchSize }, (_, i) => (step * batchSize + i) % source.count)
     : shuffledBatches(source.count, batchSize, rng.fork("order"));
-  const curves = { loss: [], mse: [], l0: [], dead: [] } as Record<"loss" | "mse" | "l0" | "dead", number[]>;
+  const { checkpoint, checkpointEvery, signal, session = {} } = options;
+  const curves = new Curves();
   const trainer = await runTraining(trainingSpec(variant, config, batchSize, options), {
     steps,
     learningRate: plan.learningRate,
-    weights: start as unknown as Record<string, Tensor>,
+    weights: { ...plan.start },
     session,
-    batch: async (step) => ({ x: scaled(await source.rows(order(step)), scale) }),
-    ...(options.checkpoint === undefined ? {} : { checkpoint: options.checkpoint }),
-    ...(options.checkpointEvery === undefined ? {} : { checkpointEvery: options.checkpointEvery }),
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    batch: async (step) => ({ x: scaled(await source.rows(order(step)), config.scale) }),
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+    ...(checkpointEvery === undefined ? {} : { checkpointEvery }),
+    ...(signal === undefined ? {} : { signal }),
     onProgress({ step, reports, msPerStep }) {
-      for (const [name, curve] of Object.entries(curves)) curve.push(...reports[name]!);
-      const last = (name: string): number => reports[name]!.at(-1)!;
-      options.onProgress?.({ step, steps, loss: last("loss"), mse: last("mse"), l0: last("l0"), dead: last("dead"), msPerStep });
+      curves.add(step, reports);
+      options.onProgress?.({ step, steps, ...curves.last, msPerStep });
     },
   });
   try {
-    const trained = (await trainer.weights()) as unknown as SaeWeights;
+    const trained = (await trainer.weights()) as Record<keyof SaeWeights, Tensor<"float32">>;
     const further = variant.finish?.(await trainer.carried(), config) ?? {};
-    const history = {
-      loss: Float32Array.from(curves.loss),
-      mse: Float32Array.from(curves.mse),
-      l0: Float32Array.from(curves.l0),
-      dead: Float32Array.from(curves.dead),
-      deadAfter: config.deadAfter,
-    };
-    const { variant: name, width, features, k } = config;
-    const saeConfig = { variant: name, width, features, ...(k === undefined ? {} : { k }), scale };
-    return new Sae(saeConfig, foldScale({ ...trained, ...further }, scale), history, session);
+    return saeOf(config, { ...trained, ...further }, curves.history(config.deadAfter), session);
   } finally {
     await trainer.close();
   }
 }
 
+/** The SAE as it is before the first step of `trainSae` with the same options: random weights. TopK and ReLU only. */
+export async function untrainedSae(data: Vectors, options: TrainSaeOptions): Promise<Sae> {
+  const { config, start } = await planOf(await vectorSource(data), options);
+  return saeOf(config, start, undefined, options.session);
+}
+
+function saeOf(
+  config: SaeTrainingConfig,
+  weights: SaeWeights,
+  history: TrainingHistory | undefined,
+  session?: SessionOptions,
+): Sae {
+  const { variant, width, features, k, scale } = config;
+  return new Sae(
+    { variant, width, features, ...(k === undefined ? {} : { k }), scale },
+    foldScale(weights, scale),
+    history,
+    session,
+  );
+}
+
+const watched = ["loss", "mse", "l0", "dead"] as const;
+
+/** Numbers reported step by step. */
+class Curves {
+  private firstStep: number | undefined;
+  private readonly values: Record<(typeof watched)[number], number[]> = { loss: [], mse: [], l0: [], dead: [] };
+
+  /** @param step steps done, the reported ones included */
+  add(step: number, reports: StepReports): void {
+    this.firstStep ??= step - reports.loss!.length;
+    for (const name of watched) this.values[name].push(...reports[name]!);
+  }
+
+  get last(): Record<(typeof watched)[number], number> {
+    const { loss, mse, l0, dead } = this.values;
+    return { loss: loss.at(-1)!, mse: mse.at(-1)!, l0: l0.at(-1)!, dead: dead.at(-1)! };
+  }
+
+  history(deadAfter: number): TrainingHistory {
+    const { loss, mse, l0, dead } = this.values;
+    const curve = (values: readonly number[]): Float32Array => Float32Array.from(values);
+    return { loss: curve(loss), mse: curve(mse), l0: curve(l0), dead: curve(dead), deadAfter, firstStep: this.firstStep ?? 0 };
+  }
+}
+
 interface Plan {
+  readonly source: VectorSource;
   readonly variant: SaeVariant;
   readonly config: SaeTrainingConfig;
   readonly batchSize: number;
   readonly steps: number;
   readonly learningRate: Schedule;
+  /** For normalised activations. */
+  readonly start: SaeWeights;
+  readonly rng: Rng;
 }
 
-/** Fills in the defaults. @throws RangeError on options that cannot be */
-function planOf({ count, width }: VectorSource, scale: number, options: TrainSaeOptions): Plan {
+/** Fills in the defaults, from a look at the data where they depend on it. @throws RangeError on options that cannot be */
+async function planOf(source: VectorSource, options: TrainSaeOptions): Promise<Plan> {
+  const { count, width } = source;
   const { features, variant: name = "topk", batchSize = Math.min(1024, count) } = options;
   whole("features", features);
   whole("batchSize", batchSize);
@@ -148,6 +183,9 @@ function planOf({ count, width }: VectorSource, scale: number, options: TrainSae
   const k = options.k ?? (name === "relu" ? undefined : Math.min(32, features));
   const { warmup = Math.min(1000, Math.ceil(steps / 10)), cooldown = Math.ceil(steps / 5) } = options;
   const { learningRate: peak = 2e-4 / Math.sqrt(features / 2 ** 14) } = options;
+  const rng = new Rng([options.seed ?? 0, 0x736165]);
+  const sample = await sampleVectors(source, 8192, rng.fork("sample"));
+  const scale = options.scale ?? normalizingScale(sample);
   const config: SaeTrainingConfig = {
     variant: name,
     width,
@@ -162,7 +200,9 @@ function planOf({ count, width }: VectorSource, scale: number, options: TrainSae
   };
   variant.check(config);
   const falling: Schedule = cooldown > 0 ? cooldownRate(peak, steps, cooldown) : () => peak;
-  return { variant, config, batchSize, steps, learningRate: warmup > 0 ? withWarmup(warmup, falling) : falling };
+  const learningRate = warmup > 0 ? withWarmup(warmup, falling) : falling;
+  const start = options.start ?? startWeights(variant, features, geometricMedian(scaled(sample, scale)), rng.fork("start"));
+  return { source, variant, config, batchSize, steps, learningRate, start, rng };
 }
 
 function whole(name: string, value: number): void {

@@ -18,7 +18,10 @@ export const batchTopK: SaeVariant = {
   decoderNorm: 1,
   fixedNorm: true,
 
-  check: (config) => checkK(config, false),
+  // one that was loaded needs no k: it has its threshold
+  check(config) {
+    if (config.k !== undefined) checkK(config, false);
+  },
 
   encode(g, x, weights) {
     const pre = preActivations(g, x, weights);

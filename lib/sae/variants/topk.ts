@@ -11,7 +11,7 @@ export const topk: SaeVariant = {
   decoderNorm: 1,
   fixedNorm: true,
 
-  check: checkK,
+  check: (config) => checkK(config),
 
   encode(g, x, weights, { k }) {
     const pre = preActivations(g, x, weights);
