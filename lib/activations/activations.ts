@@ -1,0 +1,160 @@
+import type { ColumnTable } from "arquero";
+import type { Axis } from "../hooks/index.js";
+import { float32, type Tensor } from "../tensor/index.js";
+import { type CollectedImage, type CollectionPlan, imagesOf } from "./plan.js";
+import { emptyProvenance, type Provenance, placeRows, provenanceTable } from "./provenance.js";
+import {
+  ActivationsFolderError,
+  type CollectionManifest,
+  expectShards,
+  readManifest,
+  readShard,
+  readShardProvenance,
+  readShardRows,
+} from "./shard-folder.js";
+
+/** Where the vectors of a collection are. */
+export type Storage =
+  | { readonly kind: "memory"; readonly vectors: Tensor<"float32"> }
+  | { readonly kind: "folder"; readonly folder: string; readonly manifest: CollectionManifest };
+
+/** Activation vectors with where each came from. What takes vectors by number (`trainSae`, probes) takes this. */
+export class Activations {
+  /** Number of vectors, n. */
+  readonly count: number;
+  /** Length of each: channels of the hook points. */
+  readonly width: number;
+  readonly axes: readonly ["vector", Axis] = ["vector", "channel"];
+  readonly plan: CollectionPlan;
+  /** The generations, by number. */
+  readonly images: readonly CollectedImage[];
+  readonly provenance: Provenance;
+  readonly #storage: Storage;
+
+  constructor(plan: CollectionPlan, provenance: Provenance, storage: Storage) {
+    this.count = provenance.image.length;
+    this.width = plan.channels;
+    this.plan = plan;
+    this.images = imagesOf(plan);
+    this.provenance = provenance;
+    this.#storage = storage;
+  }
+
+  /** All vectors, float32 [n, channels]. @throws RangeError if they are on disk and too many for memory */
+  get vectors(): Tensor<"float32"> {
+    if (this.#storage.kind === "memory") return this.#storage.vectors;
+    throw new RangeError(
+      `Activations.vectors: ${this.count} vectors stay in ${this.#storage.folder}, over the budget; use rows() or parts(), or open with a larger budgetBytes`,
+    );
+  }
+
+  /** The vectors of those numbers, in that order: [indices.length, channels]. */
+  rows(indices: ArrayLike<number>): Tensor<"float32"> {
+    const { width } = this;
+    const out = new Float32Array(indices.length * width);
+    const place = (i: number): Float32Array => out.subarray(i * width, (i + 1) * width);
+    for (let i = 0; i < indices.length; i++) {
+      const index = indices[i]!;
+      if (!(index >= 0 && index < this.count))
+        throw new RangeError(`Activations.rows: vectors are 0…${this.count - 1}, got ${index}`);
+    }
+    if (this.#storage.kind === "memory") {
+      const { data } = this.#storage.vectors;
+      for (let i = 0; i < indices.length; i++) place(i).set(data.subarray(indices[i]! * width, (indices[i]! + 1) * width));
+      return float32(out, [indices.length, width]);
+    }
+    const { folder, manifest } = this.#storage;
+    const order = Array.from({ length: indices.length }, (_, i) => i).sort((a, b) => indices[a]! - indices[b]!);
+    let start = 0;
+    let next = 0;
+    for (const shard of manifest.shards) {
+      const end = start + shard.rows;
+      const from = next;
+      while (next < order.length && indices[order[next]!]! < end) next++;
+      const here = order.slice(from, next);
+      if (here.length > 0) {
+        const rows = here.map((i) => indices[i]! - start);
+        readShardRows(folder, shard, width, rows, (j) => place(here[j]!));
+      }
+      start = end;
+    }
+    return float32(out, [indices.length, width]);
+  }
+
+  /** All vectors in order, part after part, with the number of each part's first vector. */
+  async *parts(): AsyncGenerator<{ readonly start: number; readonly vectors: Tensor<"float32"> }> {
+    if (this.#storage.kind === "memory") {
+      yield { start: 0, vectors: this.#storage.vectors };
+      return;
+    }
+    let start = 0;
+    for (const shard of this.#storage.manifest.shards) {
+      const vectors = await readShard(this.#storage.folder, shard);
+      yield { start, vectors };
+      start += shard.rows;
+    }
+  }
+
+  /** One row per vector: image, promptIndex, prompt, seed, step, timestep, sigma, branch, y, x, hookPoint. */
+  table(): ColumnTable {
+    return provenanceTable(
+      this.provenance,
+      this.images,
+      this.plan.hookPoints.map((p) => p.path),
+    );
+  }
+
+  toString(): string {
+    const { plan, count, width, images } = this;
+    const places = plan.hookPoints.map((p) => p.path).join(", ");
+    return `Activations(${count} × ${width} at ${places}, ${plan.captureSteps.length} steps of ${images.length} pictures)`;
+  }
+}
+
+export interface OpenActivationsOptions {
+  /** Up to how many bytes are read into memory; larger collections are read row by row. Default 2 GiB. */
+  readonly budgetBytes?: number;
+}
+
+export const defaultBudgetBytes: number = 2 ** 31;
+
+/**
+ * Opens a collection that `collect` wrote.
+ * @throws ActivationsFolderError if there is none, it is unfinished, or a file was changed
+ */
+export async function openActivations(folder: string, options: OpenActivationsOptions = {}): Promise<Activations> {
+  const manifest = await readManifest(folder);
+  if (manifest === undefined) {
+    throw new ActivationsFolderError(`openActivations: ${folder} has no manifest.json; collect into it first`);
+  }
+  const { plan, shards } = manifest;
+  const images = imagesOf(plan).length;
+  const done = shards.at(-1)?.endImage ?? 0;
+  if (done < images) {
+    throw new ActivationsFolderError(
+      `openActivations: ${folder} holds ${done} of ${images} pictures; call collect with the same settings to finish it`,
+    );
+  }
+  return await activationsIn(folder, manifest, options.budgetBytes ?? defaultBudgetBytes);
+}
+
+/** A finished collection, in memory if it fits the budget. */
+export async function activationsIn(folder: string, manifest: CollectionManifest, budgetBytes: number): Promise<Activations> {
+  const { plan, shards } = manifest;
+  expectShards(folder, manifest);
+  const count = shards.reduce((sum, s) => sum + s.rows, 0);
+  const provenance = emptyProvenance(count);
+  const size = count * plan.channels;
+  const data = size * 4 <= budgetBytes ? new Float32Array(size) : undefined;
+  let start = 0;
+  for (const shard of shards) {
+    placeRows(provenance, await readShardProvenance(folder, shard, plan), start);
+    data?.set((await readShard(folder, shard)).data, start * plan.channels);
+    start += shard.rows;
+  }
+  const storage: Storage =
+    data === undefined
+      ? { kind: "folder", folder, manifest }
+      : { kind: "memory", vectors: float32(data, [count, plan.channels]) };
+  return new Activations(plan, provenance, storage);
+}

@@ -1,0 +1,198 @@
+import type { Generation, ModelCall, Pipeline } from "../diffusion/index.js";
+import { type Branch, type Capture, positionAxes } from "../hooks/index.js";
+import { float32 } from "../tensor/index.js";
+import { Activations, activationsIn, defaultBudgetBytes } from "./activations.js";
+import { type CollectionPlan, type CollectionSettings, imagesOf, planCollection, positionsOf, vectorsBefore } from "./plan.js";
+import { branchNames, emptyProvenance, type Provenance, sliceRows } from "./provenance.js";
+import { ActivationsFolderError, appendShard, type CollectionManifest, readManifest } from "./shard-folder.js";
+
+/** How far a collection is. */
+export interface CollectionProgress {
+  readonly images: number;
+  readonly ofImages: number;
+  readonly vectors: number;
+  readonly ofVectors: number;
+}
+
+export interface CollectOptions extends CollectionSettings {
+  /** Where to keep the vectors, in shards; a collection broken off there goes on where it stopped. Default in memory only. */
+  readonly folder?: string;
+  /** Vectors are written when this much has come together; default 16 MiB. */
+  readonly shardBytes?: number;
+  /** Up to how many bytes of vectors are held in memory; default 2 GiB. */
+  readonly budgetBytes?: number;
+  /** Pictures generated at once; default 8. */
+  readonly batchSize?: number;
+  /** Ends the collection; in a folder, finished pictures are kept. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: CollectionProgress) => void;
+}
+
+/**
+ * Generates pictures and keeps activation vectors from inside the network, with where each came from. The U-Net's
+ * activations leave the runtime position by position; those drawn are kept, the rest is dropped. Nothing is decoded.
+ * @param prompts one or more
+ * @throws UnknownHookPointError, or RangeError on settings that do not fit, before anything runs
+ * @throws ActivationsFolderError if the folder holds another collection
+ * @throws the signal's reason
+ */
+export async function collect(
+  pipe: Pipeline,
+  prompts: string | readonly string[],
+  options: CollectOptions,
+): Promise<Activations> {
+  const { folder, batchSize = 8, signal, shardBytes = 2 ** 24, budgetBytes = defaultBudgetBytes, onProgress } = options;
+  const plan = planCollection(pipe, typeof prompts === "string" ? [prompts] : prompts, options);
+  const images = imagesOf(plan);
+  const bytes = plan.vectors * plan.channels * 4;
+  if (folder === undefined && bytes > budgetBytes) {
+    throw new RangeError(
+      `collect: ${plan.vectors} vectors of ${plan.channels} need ${bytes} bytes, over the budget of ${budgetBytes}; give a folder or fewer vectors`,
+    );
+  }
+  let manifest = folder === undefined ? undefined : await resumed(folder, plan);
+  const first = manifest?.shards.at(-1)?.endImage ?? 0;
+  const firstVector = vectorsBefore(plan, first);
+  const held = new Rows(plan, folder === undefined ? plan.vectors : vectorsPerShard(plan, shardBytes, batchSize));
+
+  const flush = async (endImage: number): Promise<void> => {
+    if (folder === undefined || manifest === undefined || held.count === 0) return;
+    manifest = await appendShard(folder, manifest, { ...held.filled(), endImage });
+    held.count = 0;
+  };
+  let done = first;
+  try {
+    while (done < images.length) {
+      const end = Math.min(done + batchSize, images.length);
+      const batch = images.slice(done, end);
+      const run = await pipe.generate(
+        batch.map((image) => image.prompt),
+        { ...generateOptions(plan), seeds: batch.map((image) => image.seed), batchSize, ...(signal && { signal }) },
+      );
+      for (let i = done; i < end; i++) held.add(run, i - done, i);
+      done = end;
+      if (held.count * plan.channels * 4 >= shardBytes || done === images.length) await flush(done);
+      onProgress?.({
+        images: done,
+        ofImages: images.length,
+        vectors: vectorsBefore(plan, done),
+        ofVectors: plan.vectors,
+      });
+      signal?.throwIfAborted();
+    }
+  } catch (error) {
+    if (signal?.aborted) await flush(done);
+    throw error;
+  }
+  if (folder !== undefined && manifest !== undefined) return await activationsIn(folder, manifest, budgetBytes);
+  const { vectors, provenance } = held.filled();
+  if (held.count !== plan.vectors - firstVector) throw new Error(`collect: ${held.count} vectors came of ${plan.vectors}`);
+  return new Activations(plan, provenance, { kind: "memory", vectors });
+}
+
+/** The manifest to go on with: the folder's own if it is of the same plan, else a new one. */
+async function resumed(folder: string, plan: CollectionPlan): Promise<CollectionManifest> {
+  const manifest = await readManifest(folder);
+  if (manifest === undefined) return { format: "tweedie activations", version: 1, plan, shards: [] };
+  const differing = (Object.keys(plan) as (keyof CollectionPlan)[]).filter(
+    (key) => JSON.stringify(plan[key]) !== JSON.stringify(manifest.plan[key]),
+  );
+  if (differing.length > 0) {
+    throw new ActivationsFolderError(
+      `collect: ${folder} holds another collection, with other ${differing.join(", ")}; choose another folder or delete this one`,
+    );
+  }
+  return manifest;
+}
+
+function generateOptions(plan: CollectionPlan): Parameters<Pipeline["generate"]>[1] {
+  const { steps, guidanceScale, negativePrompt, sampler, captureSteps } = plan;
+  const wanted = new Set(captureSteps);
+  let last = -1;
+  return {
+    steps,
+    guidanceScale,
+    negativePrompt,
+    ...(sampler !== "default" && { sampler: sampler as NonNullable<CollectionSettings["sampler"]> }),
+    capture: plan.hookPoints.map(
+      ({ path, axes }): Capture => (positionAxes(axes).length > 0 ? { at: path, reduce: "tokens" } : path),
+    ),
+    // A sampler of second order calls the network twice in a step; the first call stands at the step's own noise level.
+    captureAt: ({ step }: ModelCall) => {
+      const isFirst = step !== last;
+      last = step;
+      return isFirst && wanted.has(step);
+    },
+    decode: false,
+  };
+}
+
+/** Room for a shard: what triggers writing, and what one more batch of pictures may add. */
+function vectorsPerShard(plan: CollectionPlan, shardBytes: number, batchSize: number): number {
+  const perImage = Math.ceil(plan.vectors / imagesOf(plan).length) + 1;
+  return Math.min(plan.vectors, Math.ceil(shardBytes / (plan.channels * 4)) + perImage * batchSize);
+}
+
+/** Vectors that came together and are not yet written. */
+class Rows {
+  count = 0;
+  readonly #plan: CollectionPlan;
+  readonly #vectors: Float32Array;
+  readonly #provenance: Provenance;
+
+  constructor(plan: CollectionPlan, capacity: number) {
+    this.#plan = plan;
+    this.#vectors = new Float32Array(capacity * plan.channels);
+    this.#provenance = emptyProvenance(capacity);
+  }
+
+  /** Keeps the drawn vectors of one item of a run. */
+  add(run: Generation, item: number, image: number): void {
+    const { hookPoints, branches, captureSteps, channels } = this.#plan;
+    hookPoints.forEach(({ path, positions, columns, axes }, point) => {
+      const { tensor, axes: names } = run.activations[path]!;
+      const [, allBranches, allItems] = tensor.shape as readonly number[];
+      if (names[1] !== "branch" || tensor.size !== captureSteps.length * allBranches! * allItems! * positions * channels) {
+        throw new RangeError(`collect: ${path} gave [${names.join(", ")}] of ${tensor}; its batch cannot be told apart`);
+      }
+      const isImage = axes.includes("y");
+      captureSteps.forEach((step, s) => {
+        const { timestep, sigma } = run.calls[s]!;
+        branches.forEach((branch, b) => {
+          const row = (s * allBranches! + branchIndex(run, branch)) * allItems! + item;
+          for (const position of positionsOf(this.#plan, image, point, s, b)) {
+            const from = (row * positions + position) * channels;
+            this.#vectors.set(tensor.data.subarray(from, from + channels), this.count * channels);
+            const p = this.#provenance;
+            p.image[this.count] = image;
+            p.step[this.count] = step;
+            p.timestep[this.count] = timestep;
+            p.sigma[this.count] = sigma;
+            p.branch[this.count] = branchNames.indexOf(branch);
+            p.y[this.count] = isImage ? Math.floor(position / columns) : 0;
+            p.x[this.count] = isImage ? position % columns : position;
+            p.hookPoint[this.count] = point;
+            this.count++;
+          }
+        });
+      });
+    });
+  }
+
+  /** What has come together: copies of nothing, to be used before more is added. */
+  filled(): { vectors: ReturnType<typeof float32>; provenance: Provenance } {
+    const { channels } = this.#plan;
+    return {
+      vectors: float32(this.#vectors.subarray(0, this.count * channels), [this.count, channels]),
+      provenance: sliceRows(this.#provenance, 0, this.count),
+    };
+  }
+}
+
+function branchIndex(run: Generation, branch: Branch): number {
+  const index = run.branches.indexOf(branch);
+  if (index >= 0) return index;
+  throw new RangeError(
+    `collect: the run has no "${branch}" branch, only ${run.branches.join(", ")}; raise guidanceScale above 1`,
+  );
+}

@@ -1,0 +1,142 @@
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { type Activations, ActivationsFolderError, collect, openActivations } from "../../../lib/activations/index.js";
+import { select, UnknownHookPointError } from "../../../lib/hooks/index.js";
+import { closeRuntime } from "../../../lib/runtime/index.js";
+import { toyPipeline } from "./toy-pipeline.js";
+
+const pipe = toyPipeline();
+const prompts = ["red", "blue", "red blue", "blue red", "blue blue"];
+const settings = { at: "down_blocks.0", steps: 4, captureSteps: [1, 3], guidanceScale: 2, batchSize: 2 } as const;
+
+const folders: string[] = [];
+async function freshFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "activations-"));
+  folders.push(folder);
+  return join(folder, "collection");
+}
+
+/** Every number a collection holds, as plain arrays. */
+function content(a: Activations): unknown {
+  return { vectors: [...a.vectors.data], rows: a.table().objects() };
+}
+
+afterEach(async () => {
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true });
+});
+afterAll(async () => {
+  await pipe.release();
+  await closeRuntime();
+});
+
+describe("collect", () => {
+  it("keeps the vectors that stand where their provenance says", async () => {
+    const acts = await collect(pipe, prompts, { ...settings, branch: "both", vectors: 101, seed: 5 });
+    expect(acts.vectors.shape).toEqual([101, 3]);
+    expect(new Set(acts.table().array("image"))).toEqual(new Set([0, 1, 2, 3, 4]));
+    for (const [i, row] of (acts.table().objects() as Record<string, never>[]).entries()) {
+      const { prompt, seed, step, timestep, sigma, branch, y, x, image } = row;
+      expect([prompt, seed]).toEqual([prompts[image], 5 + image]);
+      const run = await pipe.generate(prompt, { ...settings, seed, capture: ["down_blocks.0"], decode: false });
+      const { tensor } = select(run.activations["down_blocks.0"]!, { step, branch: run.branches.indexOf(branch), item: 0 });
+      expect([...acts.rows([i]).data]).toEqual([0, 1, 2].map((c) => tensor.data[c * 16 + y * 4 + x]));
+      expect([timestep, sigma]).toEqual([run.calls[step]!.timestep, Math.fround(run.calls[step]!.sigma)]);
+    }
+  });
+
+  it("draws other positions in every picture, none twice", async () => {
+    const acts = await collect(pipe, prompts, { ...settings, tokensPerImage: 4 });
+    expect(acts.count).toBe(5 * 2 * 4);
+    const cells = new Map<string, Set<string>>();
+    for (const { image, step, y, x } of acts.table().objects() as Record<string, number>[]) {
+      const cell = `${image}/${step}`;
+      cells.set(cell, (cells.get(cell) ?? new Set()).add(`${y},${x}`));
+    }
+    expect([...cells.values()].every((places) => places.size === 4)).toBe(true);
+    expect(new Set([...cells.values()].map((places) => [...places].join())).size).toBeGreaterThan(5);
+  });
+
+  it("takes everything unless told otherwise, and finds the nearest timesteps", async () => {
+    const acts = await collect(pipe, "red", { at: "**.0", steps: 4, timesteps: [490, 10], seeds: [3, 4], guidanceScale: 1 });
+    expect(acts.count).toBe(2 * 2 * 16);
+    expect(acts.plan.captureSteps).toEqual([1, 3]);
+    expect(acts.images.map((i) => i.seed)).toEqual([3, 4]);
+    expect(String(acts)).toBe("Activations(64 × 3 at down_blocks.0, 2 steps of 2 pictures)");
+  });
+
+  it("refuses settings that do not fit, before anything runs", async () => {
+    const refused = (options: object): Promise<unknown> => collect(pipe, prompts, { ...settings, ...options });
+    await expect(refused({ at: "down_blocks.7" })).rejects.toThrow(UnknownHookPointError);
+    await expect(refused({ vectors: 161 })).rejects.toThrow(/vectors must be 1…160/);
+    await expect(refused({ vectors: 3, tokensPerImage: 3 })).rejects.toThrow(/not both/);
+    await expect(refused({ captureSteps: [4] })).rejects.toThrow(/0…3/);
+    await expect(refused({ at: ["down_blocks.0", "out_sample"] })).rejects.toThrow(/equally many channels/);
+    await expect(refused({ budgetBytes: 100 })).rejects.toThrow(/over the budget of 100; give a folder/);
+    await expect(refused({ branch: "uncond", guidanceScale: 1 })).rejects.toThrow(/no "uncond" branch/);
+  });
+});
+
+describe("a collection in a folder", () => {
+  const sharded = { ...settings, vectors: 77, shardBytes: 300 } as const;
+
+  it("holds what a collection in memory holds, in shards that can be read row by row", async () => {
+    const folder = await freshFolder();
+    const inMemory = await collect(pipe, prompts, { ...settings, vectors: 77 });
+    const written = await collect(pipe, prompts, { ...sharded, folder });
+    expect(content(written)).toEqual(content(inMemory));
+    expect((await readdir(folder)).sort()).toEqual([
+      "manifest.json",
+      ...[0, 1, 2].flatMap((i) => [`shard-0000${i}.arrow`, `shard-0000${i}.safetensors`]),
+    ]);
+    const onDisk = await openActivations(folder, { budgetBytes: 0 });
+    expect(() => onDisk.vectors).toThrow(/rows\(\) or parts\(\)/);
+    const some = [76, 0, 40, 40, 3];
+    expect([...onDisk.rows(some).data]).toEqual([...inMemory.rows(some).data]);
+    const parts: number[] = [];
+    for await (const { vectors } of onDisk.parts()) parts.push(...vectors.data);
+    expect(parts).toEqual([...inMemory.vectors.data]);
+  });
+
+  it("is finished after being killed at any moment, with nothing lost or doubled", async () => {
+    const whole = content(await collect(pipe, prompts, { ...settings, vectors: 77 }));
+    const folder = await freshFolder();
+    await collect(pipe, prompts, { ...sharded, folder });
+    const manifest = JSON.parse(await readFile(join(folder, "manifest.json"), "utf8")) as { shards: unknown[] };
+    // Killed after two shards' files were written but before the second was named: its files are there, cut short.
+    await writeFile(join(folder, "manifest.json"), JSON.stringify({ ...manifest, shards: manifest.shards.slice(0, 1) }));
+    await truncate(join(folder, "shard-00001.safetensors"), 40);
+    await expect(openActivations(folder)).rejects.toThrow(/holds 2 of 5 pictures/);
+    const progress: number[] = [];
+    const resumed = await collect(pipe, prompts, { ...sharded, folder, onProgress: (p) => progress.push(p.images) });
+    expect(content(resumed)).toEqual(whole);
+    expect(progress).toEqual([4, 5]);
+    await collect(pipe, prompts, { ...sharded, folder, onProgress: () => expect.unreachable() });
+  });
+
+  it("keeps finished pictures when interrupted, and goes on in other batches", async () => {
+    const folder = await freshFolder();
+    const control = new AbortController();
+    const stop = { signal: control.signal, onProgress: () => control.abort(new Error("enough")) };
+    await expect(collect(pipe, prompts, { ...sharded, folder, shardBytes: 1e6, ...stop })).rejects.toThrow("enough");
+    const resumed = await collect(pipe, prompts, { ...sharded, folder, batchSize: 3 });
+    expect(content(resumed)).toEqual(content(await collect(pipe, prompts, { ...settings, vectors: 77 })));
+  });
+
+  it("refuses to mix collections, changed files and folders of something else", async () => {
+    const folder = await freshFolder();
+    await collect(pipe, prompts, { ...sharded, folder });
+    await expect(collect(pipe, prompts, { ...sharded, folder, steps: 5 })).rejects.toThrow(/with other steps/);
+    const file = join(folder, "shard-00001.safetensors");
+    const bytes = await readFile(file);
+    bytes[bytes.length - 1]! ^= 1;
+    await writeFile(file, bytes);
+    await expect(openActivations(folder)).rejects.toThrow(/SHA-256 differs/);
+    await rm(file);
+    await expect(openActivations(folder)).rejects.toThrow(ActivationsFolderError);
+    await writeFile(join(folder, "manifest.json"), "{}");
+    await expect(openActivations(folder)).rejects.toThrow(/expected a manifest of tweedie activations/);
+    await expect(openActivations(tmpdir())).rejects.toThrow(/no manifest.json/);
+  });
+});
