@@ -133,7 +133,9 @@ describe("trustworthiness and continuity", () => {
 
   it("are 1 for a rotated and scaled copy, and can be estimated from a sample", async () => {
     const points = gaussian(4, 200, 2);
-    const turned = Float32Array.from(points.data.keys(), (i) => (i % 2 === 0 ? -3 * points.data[i + 1]! : 3 * points.data[i - 1]!));
+    const turned = Float32Array.from(points.data.keys(), (i) =>
+      i % 2 === 0 ? -3 * points.data[i + 1]! : 3 * points.data[i - 1]!,
+    );
     expect(await trustworthiness(points, float32(turned, [200, 2]))).toBe(1);
     const other = gaussian(5, 200, 2);
     const all = await trustworthiness(points, other);
