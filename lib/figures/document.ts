@@ -63,6 +63,7 @@ function readPlotly(): string {
 const drawScript = `window.tweedieFigures={draw:function(el,spec,behaviour){
 var color=getComputedStyle(el).color,layout=Object.assign({},spec.layout);
 layout.font=Object.assign({},layout.font,{color:color});
+spec.data.forEach(function(t){if(t.error_x)t.error_x.color=color});
 (layout.sliders||[]).forEach(function(s){s.currentvalue.font.color=color});
 el.innerHTML="";
 return Plotly.newPlot(el,{data:spec.data,layout:layout,frames:spec.frames,config:spec.config}).then(function(){

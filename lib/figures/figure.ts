@@ -1,6 +1,7 @@
 import { Displayed, documentId, type MimeBundle, plotlyLoader } from "./document.js";
 import { escapeHtml, scriptJson } from "./escape.js";
 import { type Json, type PlotObject, type PlotValue, plotJson, type Trace } from "./plot-value.js";
+import { staticSvg } from "./static-svg.js";
 
 /** What a figure does beyond Plotly once it is drawn. */
 export interface Behaviour {
@@ -26,6 +27,9 @@ const commonConfig: PlotObject = {
   showTips: false,
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
 };
+
+/** Stills longer than this are left out of notebooks: they would hold every picture twice. */
+const largestStill = 150_000;
 
 /** A Plotly figure as plain data, which shows itself in a notebook. Typed arrays are encoded only when it is shown. */
 export class Figure extends Displayed {
@@ -61,10 +65,17 @@ export class Figure extends Displayed {
     ].join("\n");
   }
 
+  /** A still picture of the figure, for documents and for readers that run no scripts. */
+  toSvg(): string {
+    return staticSvg(this);
+  }
+
   override mimeBundle(): MimeBundle {
+    const svg = this.toSvg();
     return {
       "application/vnd.plotly.v1+json": this.toJSON(),
       "text/html": this.#fragment(false),
+      ...(svg.length <= largestStill ? { "image/svg+xml": svg } : {}),
       "text/plain": this.summary,
     };
   }

@@ -36,14 +36,14 @@ export function lossCurve(series: readonly LossSeries[], options: LossCurveOptio
   let high = 0;
   series.forEach(({ name, y, x = Float64Array.from(y, (_, i) => i) }, k) => {
     const { color } = classStyle(k);
-    const smoothing = options.smoothing ?? (y.length < 60 ? 0 : Math.max(0.5, 1 - 80 / y.length));
+    const smoothing = options.smoothing ?? (y.length < 60 ? 0 : Math.max(0.5, 1 - 120 / y.length));
     if (!(smoothing >= 0 && smoothing < 1))
       throw new RangeError(`lossCurve: smoothing must be at least 0 and below 1, got ${smoothing}`);
     for (const v of y) {
       if (v < low) low = v;
       if (v > high) high = v;
     }
-    const curve = smoothing === 0 ? undefined : smooth(y, smoothing);
+    const curve = smoothing === 0 ? undefined : smooth(smooth(y, smoothing), smoothing);
     const line = (values: Numbers, raw: boolean): Trace => ({
       type: "scatter",
       mode: y.length === 1 ? "markers" : "lines",

@@ -53,7 +53,11 @@ export function saeHealth(health: SaeHealth, options: SaeHealthOptions = {}): Fi
       hovermode: "closest",
       xaxis: axis("log₁₀ firing rate", { domain: [0, 0.4] }),
       yaxis: axis("features", { domain: [0.6, 1] }),
-      xaxis2: axis("FVU (fraction of variance unexplained)", { domain: [0.62, 1], anchor: "y2", rangemode: "tozero" }),
+      xaxis2: axis("FVU (fraction of variance unexplained)", {
+        domain: [0.62, 1],
+        anchor: "y2",
+        range: [0, 1.18 * Math.max(health.fvu, ...health.baselines.map((b) => b.fvu))],
+      }),
       yaxis2: axis("", {
         domain: [0.6, 1],
         anchor: "x2",
@@ -169,7 +173,7 @@ function fvuTrace({ fvu, baselines }: SaeHealth): Trace {
     width: 0.66,
     marker: { color: all.map((_, i) => (i === all.length - 1 ? ink.main : ink.faint)) },
     text: all.map((v) => numberText(v)),
-    textposition: "auto",
+    textposition: "outside",
     cliponaxis: false,
     hovertemplate: "FVU <b>%{x:.4~g}</b><extra></extra>",
   };

@@ -73,15 +73,16 @@ describe.skipIf(executablePath === undefined)("figures in a browser", () => {
     return { page, trouble };
   }
 
-  async function notebookPage(figures: Record<string, Displayable>, head = ""): Promise<string> {
+  async function notebookPage(figures: Record<string, Displayable>): Promise<string> {
     const parts: string[] = [];
     await insideNotebook(async () => {
       for (const [name, figure] of Object.entries(figures)) {
         const bundle = await figure[jupyterDisplay]();
-        parts.push(`<section id="${name}">${bundle["text/html"] ?? bundle["text/markdown"]}</section>`);
+        parts.push(`<section id="${name}">${bundle["text/html"]}</section>`);
+        if (figure instanceof Figure) parts.push(`<section id="${name}-still">${figure.toSvg()}</section>`);
       }
     });
-    return `<!doctype html><html><head><meta charset="utf-8">${head}</head><body style="width:800px">${parts.join("\n")}</body></html>`;
+    return `<!doctype html><html><head><meta charset="utf-8"></head><body style="width:800px">${parts.join("\n")}</body></html>`;
   }
 
   test("every figure is drawn, offline, without an error", { timeout }, async () => {

@@ -1,0 +1,57 @@
+import { describe, expect, test } from "vitest";
+import { Figure } from "../../../lib/figures/index.js";
+import { axisRange, linearTicks, logTicks, placeAxis } from "../../../lib/figures/static-axes.js";
+import { exampleFigures } from "./example-figures.js";
+
+describe("ticks", () => {
+  test("stand at 1, 2 or 5 times a power of ten", () => {
+    expect(linearTicks(0, 1, 5)).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1].map((v) => expect.closeTo(v, 12)));
+    expect(linearTicks(-7, 12, 4)).toEqual([-5, 0, 5, 10]);
+  });
+
+  test("of a short logarithmic axis have 2 and 5 between the decades, of a long one not", () => {
+    expect(logTicks(-1, 1)).toEqual([0.1, 0.2, 0.5, 1, 2, 5, 10].map((v) => expect.closeTo(v, 12)));
+    expect(logTicks(0, 3)).toEqual([1, 10, 100, 1000]);
+  });
+});
+
+describe("axes", () => {
+  test("a bar's axis starts at its base, the other holds the whole bars", () => {
+    const bars = { type: "bar", x: [0, 1], y: [3, 5], width: 1 };
+    expect(axisRange({}, [bars], "y")).toEqual([0, 5.25]);
+    expect(axisRange({}, [bars], "x")).toEqual([-0.6, 1.6]);
+  });
+
+  test("a reversed axis runs downward, a logarithmic one in decades", () => {
+    const line = { type: "scatter", mode: "lines", x: [1, 100], y: [1, 2] };
+    expect(axisRange({ type: "log" }, [line], "x")).toEqual([0, 2]);
+    expect(axisRange({ autorange: "reversed" }, [line], "x")).toEqual([100, 1]);
+    expect(placeAxis({ type: "log" }, [0, 2], 100, 300).at(10)).toBe(200);
+  });
+});
+
+describe("the still picture", () => {
+  for (const [name, figure] of Object.entries(exampleFigures(80))) {
+    if (!(figure instanceof Figure)) continue;
+    test(`of ${name} is whole: every number finite, every tag closed`, () => {
+      const svg = figure.toSvg();
+      expect(svg).not.toMatch(/NaN|Infinity|undefined/);
+      const open: string[] = [];
+      for (const [, close, tag, self] of svg.matchAll(/<(\/?)([a-z]+)(?:[^<>"]|"[^"]*")*?(\/?)>/g)) {
+        if (self === "/") continue;
+        if (close === "/") expect(open.pop()).toBe(tag);
+        else open.push(tag!);
+      }
+      expect(open).toEqual([]);
+    });
+  }
+
+  test("shows markup in names as text", () => {
+    const [, figure] = Object.entries(exampleFigures(8)).find(([name]) => name === "lossCurve")!;
+    const { data, layout } = figure as Figure;
+    const named = new Figure({ data: data.map((t) => ({ ...t, name: "&lt;script&gt;" })), layout, summary: "<b>" });
+    expect(named.toSvg()).toContain("&lt;script&gt;");
+    expect(named.toSvg()).toContain("<title>&lt;b&gt;</title>");
+    expect(named.toSvg()).not.toContain("<script");
+  });
+});
