@@ -1,4 +1,4 @@
-import type { Pipeline } from "../../lib/diffusion/pipelines/index.js";
+import type { GenerateOptions, Pipeline } from "../../lib/diffusion/pipelines/index.js";
 import { type Proportion, proportionOf } from "../../lib/evaluate/index.js";
 import type { Classifier, ContrastiveEncoder } from "../../lib/predictors/index.js";
 import { encodePng, float32, type Tensor } from "../../lib/tensor/index.js";
@@ -72,6 +72,14 @@ function quantiles(values: readonly number[]): Quantiles {
   return { n: values.length, mean: Number(mean.toFixed(2)), min: at(0), p05: at(0.05), median: at(0.5) };
 }
 
+/** What is evaluated: a pipeline, or whatever else draws captions and encodes pictures. */
+export type Subject = Pick<Pipeline, "encodeImage" | "decode" | "digest" | "schedulerConfig"> & {
+  generate(
+    prompts: readonly string[],
+    options: Sampling & Pick<GenerateOptions, "seeds" | "batchSize">,
+  ): Promise<{ readonly pixels: Tensor<"float32"> | undefined }>;
+};
+
 /** Who looks at the pictures. */
 export interface Judges {
   readonly judge: Classifier;
@@ -97,19 +105,24 @@ function centred(pixels: Tensor<"float32">): Tensor<"float32"> {
 }
 
 async function generateAndJudge(
-  pipe: Pipeline,
+  pipe: Subject,
   { judge }: Judges,
   prompts: readonly string[],
   sampling: Sampling,
 ): Promise<Judged> {
-  const seeds = prompts.map((_, i) => 10_000 + i);
-  const { pixels } = await pipe.generate(prompts, { ...sampling, seeds, batchSize: 32 });
-  const images = centred(pixels!);
-  const verdicts = await judgePictures(judge, images);
-  return {
-    pixels: pixels!,
-    shares: sharesOf(verdicts.map((verdict, i) => scoreOf(parseCaption(prompts[i]!), verdict, images.row(i)))),
-  };
+  const parts: Tensor<"float32">[] = [];
+  const scores: Score[] = [];
+  // A generation keeps its whole trajectory: many pictures at once would cost memory and gain nothing.
+  for (let start = 0; start < prompts.length; start += 96) {
+    const some = prompts.slice(start, start + 96);
+    const { pixels } = await pipe.generate(some, { ...sampling, seeds: some.map((_, i) => 10_000 + start + i), batchSize: 32 });
+    if (pixels === undefined) throw new TypeError("evaluate: expected pictures, got latents only; generate with decode");
+    const images = centred(pixels);
+    const verdicts = await judgePictures(judge, images);
+    scores.push(...verdicts.map((verdict, i) => scoreOf(parseCaption(some[i]!), verdict, images.row(i))));
+    parts.push(pixels);
+  }
+  return { pixels: below(parts), shares: sharesOf(scores) };
 }
 
 /** The contrastive encoder's view of single objects, independent of the judge's. */
@@ -131,7 +144,7 @@ async function secondOpinion(
 }
 
 /** Reconstruction of test renders through encoder and decoder. */
-async function reconstruct(pipe: Pipeline, n: number): Promise<Quantiles> {
+async function reconstruct(pipe: Subject, n: number): Promise<Quantiles> {
   const values: number[] = [];
   for (let start = 0; start < n; start += 50) {
     const scenes = Array.from({ length: Math.min(50, n - start) }, (_, i) => exampleAt(seed, start + i, { split: "test" }).scene);
@@ -150,7 +163,7 @@ async function reconstruct(pipe: Pipeline, n: number): Promise<Quantiles> {
  * @param n prompts of one object; a third as many of each other kind
  */
 export async function evaluate(
-  pipe: Pipeline,
+  pipe: Subject,
   judges: Judges,
   n: number,
   sampling: Sampling,
@@ -189,6 +202,7 @@ export async function evaluate(
 
 const sheetColumns = 10;
 
+/** All pictures of several tensors. */
 function below(parts: readonly Tensor<"float32">[]): Tensor<"float32"> {
   const data = new Float32Array(parts.reduce((sum, part) => sum + part.size, 0));
   let at = 0;
