@@ -1,3 +1,4 @@
+import { Displayed, type HtmlBlock, type MimeBundle, type ModuleNode, moduleTree as moduleTreeFigure } from "../figures/index.js";
 import type { Graph, Node, Shape } from "../onnx/index.js";
 import { readsOf } from "../onnx/index.js";
 import type { Inferred } from "../onnx/infer/index.js";
@@ -39,7 +40,7 @@ export interface ModuleTreeOptions {
 }
 
 /** The modules of a model and every place where it can be hooked. */
-export class ModuleTree {
+export class ModuleTree extends Displayed {
   readonly root: Module;
   /** By path. Values of the graph that are no module's output are found by name but not listed here. */
   readonly hookPoints: ReadonlyMap<string, HookPoint>;
@@ -47,9 +48,19 @@ export class ModuleTree {
 
   /** @internal Made by `moduleTree`. */
   constructor(root: Module, hookPoints: ReadonlyMap<string, HookPoint>, values: ReadonlyMap<string, HookPoint>) {
+    super();
     this.root = root;
     this.hookPoints = hookPoints;
     this.values = values;
+  }
+
+  /** The tree as it shows itself: it opens and closes, with shapes, parameter counts and hook points. */
+  figure(): HtmlBlock {
+    return moduleTreeFigure(shownNode(this.root), { title: "Modules", open: 1 });
+  }
+
+  override mimeBundle(): MimeBundle | Promise<MimeBundle> {
+    return this.figure().mimeBundle();
   }
 
   /**
@@ -68,7 +79,7 @@ export class ModuleTree {
   }
 
   /** An indented listing: path, output shape, parameters, class. */
-  toString(): string {
+  override toString(): string {
     const lines: string[] = [];
     const walk = (m: Module, depth: number): void => {
       const shape = m.outputs.at(-1)?.shape;
@@ -80,6 +91,21 @@ export class ModuleTree {
     walk(this.root, 0);
     return lines.join("\n");
   }
+}
+
+/** What the figure tells about a module: its class, or the operator it is when it is one. */
+function shownNode(module: Module): ModuleNode {
+  const operators = Object.keys(module.operators);
+  const kind = module.className ?? (operators.length === 1 ? operators[0] : undefined);
+  const output = module.outputs.at(-1);
+  return {
+    name: module.path === "" ? "model" : module.name,
+    ...(kind === undefined ? {} : { kind }),
+    ...(output?.shape === undefined ? {} : { shape: output.shape.map((d) => d ?? "?") }),
+    parameters: module.parameters,
+    ...(output === undefined ? {} : { hookPoint: module.path }),
+    children: module.children.map(shownNode),
+  };
 }
 
 /** A module while its nodes are being gathered. */

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, existsSync } from "node:fs";
+import { join } from "node:path";
 import { pipeline as pipe } from "node:stream/promises";
+import { fileURLToPath } from "node:url";
 import { HookedModel } from "../../hooks/index.js";
 import { loadModel, type Shape } from "../../onnx/index.js";
 import type { SessionOptions } from "../../runtime/index.js";
@@ -23,13 +25,21 @@ export interface LoadOptions {
   readonly maxSessions?: number;
 }
 
+/** Folder of a model that comes with the library, for its name; anything else is returned as it is. */
+function embeddedFolder(source: string): string {
+  if (!/^[a-z][a-z0-9-]*$/.test(source) || existsSync(source)) return source;
+  const root = new URL(import.meta.url.includes("/dist/lib/") ? "../../../../models/" : "../../../models/", import.meta.url);
+  const folder = fileURLToPath(new URL(`${source}/`, root));
+  return existsSync(join(folder, "model_index.json")) ? folder : source;
+}
+
 /**
- * Opens a Diffusers pipeline exported to ONNX: a folder with `model_index.json` and one folder per part, as Optimum
+ * Opens a pipeline that comes with the library, by name ("shapes"), or a Diffusers pipeline exported to ONNX: a folder with `model_index.json` and one folder per part, as Optimum
  * writes it. Networks are compiled when they are first run.
  * @throws ModelFolderError, naming the file, if a part is missing or is not what the pipeline needs
  */
-export async function load(folder: string, options: LoadOptions = {}): Promise<Pipeline> {
-  const parts = await readDiffusersFolder(folder);
+export async function load(source: string, options: LoadOptions = {}): Promise<Pipeline> {
+  const parts = await readDiffusersFolder(embeddedFolder(source));
   const tokenizer = parts.tokenizer === undefined ? undefined : await loadTokenizer(parts.tokenizer);
   const space = latentSpace(parts);
   const unetConfig = parts.unet.config;

@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { Displayed, type Figure, imageGrid, type MimeBundle } from "../../figures/index.js";
 import type { Activation, Branch } from "../../hooks/index.js";
 import { encodePng, type Picture, type Tensor, writeFileAtomic, writeSafetensors } from "../../tensor/index.js";
 import type { SamplerName } from "../samplers/index.js";
@@ -55,7 +56,7 @@ export interface GenerationParts {
 }
 
 /** Pictures, how they came about, and what was seen inside the network meanwhile. */
-export class Generation implements GenerationParts {
+export class Generation extends Displayed implements GenerationParts {
   readonly items: readonly GenerationItem[];
   /** [item, channel, y, x] in [0, 1]; undefined if the latents were not decoded. */
   readonly pixels: Tensor<"float32"> | undefined;
@@ -81,6 +82,7 @@ export class Generation implements GenerationParts {
   readonly manifest: GenerationManifest;
 
   constructor(parts: GenerationParts) {
+    super();
     this.items = parts.items;
     this.pixels = parts.pixels;
     this.images = parts.images;
@@ -97,6 +99,24 @@ export class Generation implements GenerationParts {
   /** The latents that the decoder gets: [item, channel, y, x]. */
   get finalLatents(): Tensor<"float32"> {
     return this.latents.row(this.latents.shape[0]! - 1);
+  }
+
+  /** The pictures, each under its prompt. @throws RangeError if the latents were not decoded */
+  figure(): Figure {
+    if (this.images.length === 0)
+      throw new RangeError("Generation.figure: the latents were not decoded; generate with decode: true");
+    const { sampler, steps, guidanceScale, edits } = this.manifest;
+    const seeds = new Set(this.items.map((i) => i.seed)).size > 1;
+    const facts = [`${sampler}, ${steps} steps`, `guidance ${guidanceScale}`, ...edits];
+    return imageGrid(this.images, {
+      title: this.images.length === 1 ? `“${this.items[0]!.prompt}”` : "Generated pictures",
+      subtitle: facts.join(" · "),
+      titles: this.items.map(({ prompt, seed }) => (seeds ? `${prompt} · seed ${seed}` : prompt)),
+    });
+  }
+
+  override mimeBundle(): MimeBundle | Promise<MimeBundle> {
+    return this.images.length === 0 ? { "text/plain": String(this) } : this.figure().mimeBundle();
   }
 
   /** Writes pictures (PNG), tensors (safetensors) and the manifest (JSON) into a folder. */

@@ -1,2 +1,3 @@
+export { Film } from "./film.js";
 export { Generation, type GenerationItem, type GenerationManifest, type ModelCall } from "./generation.js";
 export { type GenerateOptions, type LatentSpace, Pipeline, type PipelineParts, type StepReport } from "./stable-diffusion.js";

@@ -1,4 +1,6 @@
+import { Displayed, type MimeBundle, table } from "../../figures/index.js";
 import type { Capture, Edit, HookedModel, ModuleTree } from "../../hooks/index.js";
+import type { ValueInfo } from "../../onnx/index.js";
 import { type Picture, Tensor, TorchGenerator, toFloat32 } from "../../tensor/index.js";
 import { denoiserFrom } from "../adapters.js";
 import type { Step } from "../contracts.js";
@@ -6,6 +8,7 @@ import type { Tokenizer } from "../formats/tokenizer.js";
 import { type SamplerName, samplers } from "../samplers/index.js";
 import { type SchedulerConfig, scheduleFromConfig } from "../schedules/index.js";
 import { asInput, concatRows, idsInput, rowRanges } from "./batches.js";
+import { Film } from "./film.js";
 import { Generation, type GenerationItem, type ModelCall } from "./generation.js";
 import { picturesFromPixels, pixelsFromPictures } from "./pixels.js";
 import { WatchedNetwork } from "./watched-network.js";
@@ -86,7 +89,7 @@ export interface GenerateOptions {
  * A Stable Diffusion pipeline (Rombach et al. 2022, arXiv:2112.10752), or an unconditional one without text encoder.
  * Its networks are hooked models; `with` gives a view of it whose U-Net is edited.
  */
-export class Pipeline {
+export class Pipeline extends Displayed {
   readonly pipelineClass: string;
   readonly unet: HookedModel;
   readonly textEncoder: HookedModel | undefined;
@@ -102,6 +105,7 @@ export class Pipeline {
   readonly #parts: PipelineParts;
 
   constructor(parts: PipelineParts, edits: readonly Edit[] = []) {
+    super();
     this.#parts = parts;
     this.pipelineClass = parts.pipelineClass;
     this.unet = parts.unet;
@@ -118,6 +122,27 @@ export class Pipeline {
   /** The same pipeline with edits of its U-Net; both share networks and sessions. */
   with(...edits: readonly (Edit | readonly Edit[])[]): Pipeline {
     return new Pipeline(this.#parts, [...this.edits, ...edits.flat()]);
+  }
+
+  /** What it is made of: networks, inputs, parameters. */
+  override mimeBundle(): MimeBundle | Promise<MimeBundle> {
+    const networks = Object.entries({
+      "text encoder": this.textEncoder,
+      "U-Net": this.unet,
+      "VAE encoder": this.vaeEncoder,
+      "VAE decoder": this.vaeDecoder,
+    }).flatMap(([name, network]) => (network === undefined ? [] : [{ name, network }]));
+    const shapeText = (infos: readonly ValueInfo[]): string =>
+      infos.map(({ name, shape }) => `${name} [${(shape ?? []).map((d) => d ?? "?").join(", ")}]`).join("; ");
+    return table(
+      {
+        network: networks.map((n) => n.name),
+        parameters: networks.map((n) => n.network.tree().root.parameters),
+        inputs: networks.map((n) => shapeText(n.network.inputs)),
+        outputs: networks.map((n) => shapeText(n.network.outputs)),
+      },
+      { title: `${this.pipelineClass}${this.edits.length > 0 ? `, edited: ${this.edits.map((e) => e.label).join("; ")}` : ""}` },
+    ).mimeBundle();
   }
 
   /** The U-Net's modules, with what can be hooked. */
@@ -273,15 +298,16 @@ export class Pipeline {
   }
 
   /** Pictures of one item's x̂₀ at every step, with the noise levels: a film of the denoising. */
-  async film(generation: Generation, item = 0): Promise<{ denoised: Picture[]; sigmas: Float64Array; timesteps: Float64Array }> {
+  async film(generation: Generation, item = 0): Promise<Film> {
     const { denoised, sigmas, timesteps, items } = generation;
     if (item < 0 || item >= items.length) throw new RangeError(`film: item must be 0…${items.length - 1}, got ${item}`);
     const frames = Array.from(timesteps, (_, step) => denoised.row(step).slice(item, item + 1));
-    return {
-      denoised: picturesFromPixels(await this.decode(concatRows(frames))),
-      sigmas: sigmas.subarray(0, timesteps.length),
+    return new Film(
+      items[item]!.prompt,
+      picturesFromPixels(await this.decode(concatRows(frames))),
+      sigmas.subarray(0, timesteps.length),
       timesteps,
-    };
+    );
   }
 
   /** Closes the sessions of all networks, also for views made with `with`. */
