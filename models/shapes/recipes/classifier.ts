@@ -4,9 +4,17 @@ import { type Proportion, proportionOf } from "../../../lib/evaluate/index.js";
 import { saveModel } from "../../../lib/onnx/codec/index.js";
 import { toFloat16 } from "../../../lib/onnx/passes/index.js";
 import { Classifier } from "../../../lib/predictors/index.js";
-import { type ConvNetConfig, convNet, GraphBuilder, linear, type Value } from "../../../lib/program/index.js";
+import {
+  type ConvNetConfig,
+  convNetDetector,
+  convNetReadout,
+  convNetStages,
+  GraphBuilder,
+  linear,
+  type Value,
+} from "../../../lib/program/index.js";
 import { float32, int64, type Tensor, writeFileAtomic } from "../../../lib/tensor/index.js";
-import { adamw, crossEntropy, type StepFeeds, type TrainingSpec } from "../../../lib/train/index.js";
+import { adamw, binaryCrossEntropy, crossEntropy, type StepFeeds, type TrainingSpec } from "../../../lib/train/index.js";
 import { answersOf, type Question, questions } from "../questions.js";
 import { renderBatch } from "../render.js";
 import { canvasSize, type Scene } from "../scene.js";
@@ -18,14 +26,21 @@ export interface ClassifierPlan {
   readonly batch: number;
 }
 
-/** Loss of one multi-label head relative to the others, summed over its labels. */
-const multiLabelWeight = 0.3;
+/** Weights of the losses. Texture shows in one picture of eight; `pairs` is a sum over its labels. */
+const lossWeights: Readonly<Partial<Record<Question, number>>> = { texture: 3, pairs: 0.3 };
 
-/** The features of the trunk and the logits of each head. */
+/**
+ * The features of the trunk and the logits of each head. Independent labels are looked for at each position: that a
+ * colour and a shape belong together shows only where they are.
+ */
 export function classifierNet(g: GraphBuilder, plan: ClassifierPlan, images: Value): { features: Value; logits: Value[] } {
-  const features = convNet(g, plan.net, images);
-  const logits = g.scope("heads", () => plan.heads.map((name) => linear(g, name, features, questions[name].labels.length)));
-  return { features, logits };
+  const stages = convNetStages(g, plan.net, images);
+  const features = convNetReadout(g, plan.net, stages);
+  const head = (name: Question): Value => {
+    const { labels, multiLabel } = questions[name];
+    return multiLabel ? convNetDetector(g, name, stages, labels.length) : linear(g, name, features, labels.length);
+  };
+  return { features, logits: g.scope("heads", () => plan.heads.map(head)) };
 }
 
 /** Cross-entropy of each head over the scenes to which its question applies, binary cross-entropy where labels are independent. */
@@ -48,15 +63,12 @@ export function classifierSpec(plan: ClassifierPlan): TrainingSpec {
     loss(g, feeds) {
       const { logits } = classifierNet(g, plan, feeds.images!);
       const losses = heads.map(({ name, labels, multiLabel }, i) => {
-        const z = logits[i]!;
-        if (!multiLabel) return crossEntropy(g, z, feeds[`${name}_answer`]!, feeds[`${name}_applies`]);
-        const perLabel = g
-          .op("Softplus", [z])
-          .sub(z.mul(feeds[`${name}_answer`]!))
-          .mean();
-        return perLabel.mul(labels.length * multiLabelWeight);
+        const answer = feeds[`${name}_answer`]!;
+        if (!multiLabel) return crossEntropy(g, logits[i]!, answer, feeds[`${name}_applies`]);
+        return binaryCrossEntropy(g, logits[i]!, answer).mul(labels.length);
       });
-      return { loss: g.op("Sum", losses), metrics: Object.fromEntries(heads.map(({ name }, i) => [name, losses[i]!])) };
+      const weighted = losses.map((loss, i) => loss.mul(lossWeights[plan.heads[i]!] ?? 1));
+      return { loss: g.op("Sum", weighted), metrics: Object.fromEntries(plan.heads.map((name, i) => [name, losses[i]!])) };
     },
   };
 }

@@ -15,7 +15,7 @@ const plan: ClassifierPlan = {
   heads: ["shape", "colour", "background", "count", "size", "texture", "pairs"],
   batch: 32,
 };
-const steps = 2600;
+const steps = 1800;
 const learningRate = 3e-3;
 const seed = 401;
 
