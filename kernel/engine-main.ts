@@ -13,46 +13,53 @@ const send = (message: EngineMessage): void => void process.send?.(message);
 /** Shared with the watchdog. */
 const state = new Int32Array(new SharedArrayBuffer(8));
 
+/** Keeps the watchdog from terminating what is not a cell's own code. */
+function uninterruptible<T>(work: () => T): T {
+  Atomics.add(state, PROTECTED, 1);
+  try {
+    return work();
+  } finally {
+    Atomics.sub(state, PROTECTED, 1);
+  }
+}
+
 const engine = new CellEngine({
-  emit: (id, event) => {
-    if (event.type !== "stream") streams.flush();
-    send({ op: "event", id, event });
-  },
-  uninterruptible: (work) => {
-    Atomics.add(state, PROTECTED, 1);
-    try {
-      return work();
-    } finally {
-      Atomics.sub(state, PROTECTED, 1);
-    }
-  },
+  emit: (id, event) =>
+    uninterruptible(() => {
+      if (event.type !== "stream") streams.flush();
+      send({ op: "event", id, event });
+    }),
+  uninterruptible,
 });
 const streams = new StreamCapture((name, text) => engine.write(name, text));
 
-// Ctrl-C on a terminal reaches every process of the group; the front end decides what it means.
-process.on("SIGINT", () => undefined);
 process.on("disconnect", () => process.exit());
+if (!process.connected) process.exit();
 process.on("exit", () => streams.flush());
 process.on("uncaughtException", (error) => engine.reportUncaught(error));
 process.on("unhandledRejection", (error) => engine.reportUncaught(error));
 
 const workerData: WatchdogData = { pipe: INTERRUPT_PIPE, state };
 const watchdog = new Worker(new URL("./watchdog.js", import.meta.url), { workerData, execArgv: [] });
-watchdog.on("message", ({ number, cell, reason }: Interrupt) => {
-  if (number <= Atomics.load(state, HANDLED)) return;
-  engine.interrupt(cell, reason || undefined);
-  Atomics.store(state, HANDLED, number);
-});
+watchdog.on("message", ({ number, cell, reason }: Interrupt) =>
+  uninterruptible(() => {
+    if (number <= Atomics.load(state, HANDLED)) return;
+    engine.interrupt(cell, reason || undefined);
+    Atomics.store(state, HANDLED, number);
+  }),
+);
 watchdog.unref();
 
-process.on("message", (request: EngineRequest) => void answer(request));
+process.on("message", (request: EngineRequest) => uninterruptible(() => void answer(request)));
 send({ op: "ready" });
 
 async function answer(request: EngineRequest): Promise<void> {
   if (request.op === "execute") {
     const ok = await engine.execute(request);
-    streams.flush();
-    send({ op: "executed", id: request.id, ok });
+    uninterruptible(() => {
+      streams.flush();
+      send({ op: "executed", id: request.id, ok });
+    });
     return;
   }
   send({ op: "answer", id: request.id, value: attempt(() => query(request)) });

@@ -69,6 +69,8 @@ export class EngineProcess {
       // with the checks on, Node would rather abort. The warning silenced is about require() of ES modules.
       execArgv: ["--no-force-async-hooks-checks", "--disable-warning=ExperimentalWarning"],
       stdio: ["ignore", "pipe", "pipe", "ipc", "pipe"],
+      // In a group of its own: Ctrl-C and Jupyter's interrupts are for the front end, which knows what to make of them.
+      detached: true,
     });
     (child.stdio[4] as Writable).on("error", () => undefined);
     const engine = new EngineProcess(child);

@@ -25,7 +25,9 @@ export function installKernel(target: InstallTarget): string {
       argv: [process.execPath, fileURLToPath(new URL("./cli.js", import.meta.url)), "kernel", "{connection_file}"],
       display_name: "TypeScript (tweedie)",
       language: "typescript",
-      interrupt_mode: "message",
+      // By message would do as well, but jupyter_client's managers and clients number their messages alike: then the answer to
+      // an interrupt looks like the end of the cell. Windows has no signals.
+      interrupt_mode: process.platform === "win32" ? "message" : "signal",
       metadata: { debugger: false },
     };
     writeFileSync(path.join(temporary, "kernel.json"), `${JSON.stringify(spec, null, 2)}\n`);

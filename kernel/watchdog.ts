@@ -28,8 +28,11 @@ export const HANDLED = 0;
 /** Index into `state`: nonzero while the main thread does something that must not be torn apart, such as compiling. */
 export const PROTECTED = 1;
 
-/** A main thread that is merely busy answers well within this time. */
+/** A main thread that is merely busy answers within this time, and before it has computed for that long. */
 const PATIENCE_MS = 200;
+const COMPUTING_MS = 100;
+/** One that computes nothing at all may just not get a processor; but not for ever. */
+const GIVE_UP_MS = 5_000;
 
 if (parentPort) watch(workerData as WatchdogData, parentPort);
 
@@ -40,9 +43,12 @@ function watch({ pipe, state }: WatchdogData, main: NonNullable<typeof parentPor
     const [, cell, reason] = /^(\d+) (.*)$/.exec(line) ?? [];
     const interrupt: Interrupt = { number: ++sent, cell: Number(cell), reason: reason ?? "" };
     main.postMessage(interrupt);
+    const since = performance.now();
+    const cpu = process.cpuUsage();
     setTimeout(function check() {
       if (Atomics.load(state, HANDLED) >= interrupt.number) return;
-      if (Atomics.load(state, PROTECTED) === 0) {
+      const computed = process.cpuUsage(cpu).user / 1000 >= COMPUTING_MS || performance.now() - since >= GIVE_UP_MS;
+      if (computed && Atomics.load(state, PROTECTED) === 0) {
         terminateMainThread();
         // The first message may have been lost together with the JavaScript that was reading it.
         main.postMessage(interrupt);

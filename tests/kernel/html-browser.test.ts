@@ -5,7 +5,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { notebookToHtml } from "../../kernel/html.js";
 import { parseNotebook } from "../../kernel/notebook-format.js";
-import { Figure } from "../../lib/figures/figure.js";
+import { lossCurve } from "../../lib/figures/loss-curve.js";
 import { temporaryFolder } from "./compiled.js";
 
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((file) => existsSync(file));
@@ -68,7 +68,7 @@ describe.skipIf(!CHROMIUM)("the exported page in Chromium", () => {
               frames: [{ name: "f0", data: [{ y: [2, 1] }] }],
             },
           }),
-          display(new Figure({ data: [{ type: "scatter", y: [1, 2] }], layout: {}, summary: "drawn by the library" }).mimeBundle()),
+          display(lossCurve([{ name: "loss", y: [2, 1] }]).mimeBundle()),
           { output_type: "stream", name: "stdout", text: "<img src=https://example.org/x onerror=alert(1)>" },
         ],
       },

@@ -5,7 +5,7 @@ import { highlightTypeScript } from "../../kernel/highlight.js";
 import { notebookToHtml } from "../../kernel/html.js";
 import { type Notebook, type Output, parseNotebook } from "../../kernel/notebook-format.js";
 import { plotlyLoader } from "../../lib/figures/document.js";
-import { Figure } from "../../lib/figures/figure.js";
+import { lossCurve } from "../../lib/figures/loss-curve.js";
 import { temporaryFolder } from "./compiled.js";
 
 const PLOTLY = "application/vnd.plotly.v1+json";
@@ -41,7 +41,7 @@ test("Plotly is in the page once however many figures there are, and not at all 
 });
 
 test("a figure of the library draws itself, and the Plotly that came with it is taken out", () => {
-  const html = new Figure({ data: [{ type: "scatter", y: [1, 2] }], layout: {}, summary: "two points" }).mimeBundle();
+  const html = lossCurve([{ name: "loss", y: [2, 1] }]).mimeBundle();
   const carrying = display({ ...html, "text/html": `${plotlyLoader(true)}${html["text/html"]}` });
   const page = notebookToHtml(notebook({ code: "a", outputs: [carrying] }, { code: "b", outputs: [carrying] }), options);
   expect(page.match(/window\.tweedieFigures=/g)).toHaveLength(1);

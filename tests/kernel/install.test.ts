@@ -19,7 +19,7 @@ test("install writes a kernelspec with absolute paths, again changes nothing, un
   const spec = JSON.parse(readFileSync(path.join(kernels, "tweedie", "kernel.json"), "utf8"));
   expect(spec).toMatchObject({
     language: "typescript",
-    interrupt_mode: "message",
+    interrupt_mode: "signal",
     argv: [process.execPath, CLI, "kernel", "{connection_file}"],
   });
   expect(readdirSync(path.join(kernels, "tweedie"))).toContain("logo-svg.svg");

@@ -82,7 +82,7 @@ describe.skipIf(!available)("driven by Jupyter's own programs", () => {
     expect(stderr).toContain("at cell[2], line 2");
   });
 
-  test("nbclient's time limit interrupts a synchronous loop by message, and the kernel goes on", () => {
+  test("nbclient's time limit interrupts a synchronous loop, and the kernel goes on", () => {
     const script = `
 import sys, nbformat
 from nbclient import NotebookClient
