@@ -1,9 +1,10 @@
-import type { Generation, ModelCall, Pipeline } from "../diffusion/index.js";
-import { type Branch, type Capture, positionAxes } from "../hooks/index.js";
+import type { Generation, Pipeline } from "../diffusion/index.js";
+import type { Branch } from "../hooks/index.js";
 import { float32 } from "../tensor/index.js";
 import { Activations, activationsIn, defaultBudgetBytes } from "./activations.js";
-import { type CollectionPlan, type CollectionSettings, imagesOf, planCollection, positionsOf, vectorsBefore } from "./plan.js";
+import { type CollectionPlan, type CollectionSettings, imageCount, planCollection, positionsOf, vectorsBefore } from "./plan.js";
 import { branchNames, emptyProvenance, type Provenance, sliceRows } from "./provenance.js";
+import { replay } from "./replay.js";
 import { ActivationsFolderError, appendShard, type CollectionManifest, readManifest } from "./shard-folder.js";
 
 /** How far a collection is. */
@@ -43,7 +44,7 @@ export async function collect(
 ): Promise<Activations> {
   const { folder, batchSize = 8, signal, shardBytes = 2 ** 24, budgetBytes = defaultBudgetBytes, onProgress } = options;
   const plan = planCollection(pipe, typeof prompts === "string" ? [prompts] : prompts, options);
-  const images = imagesOf(plan);
+  const images = imageCount(plan);
   const bytes = plan.vectors * plan.channels * 4;
   if (folder === undefined && bytes > budgetBytes) {
     throw new RangeError(
@@ -62,19 +63,16 @@ export async function collect(
   };
   let done = first;
   try {
-    while (done < images.length) {
-      const end = Math.min(done + batchSize, images.length);
-      const batch = images.slice(done, end);
-      const run = await pipe.generate(
-        batch.map((image) => image.prompt),
-        { ...generateOptions(plan), seeds: batch.map((image) => image.seed), batchSize, ...(signal && { signal }) },
-      );
+    while (done < images) {
+      const end = Math.min(done + batchSize, images);
+      const batch = Array.from({ length: end - done }, (_, i) => done + i);
+      const run = await replay(pipe, plan, batch, { batchSize, decode: false, ...(signal && { signal }) });
       for (let i = done; i < end; i++) held.add(run, i - done, i);
       done = end;
-      if (held.count * plan.channels * 4 >= shardBytes || done === images.length) await flush(done);
+      if (held.count * plan.channels * 4 >= shardBytes || done === images) await flush(done);
       onProgress?.({
         images: done,
-        ofImages: images.length,
+        ofImages: images,
         vectors: vectorsBefore(plan, done),
         ofVectors: plan.vectors,
       });
@@ -105,31 +103,9 @@ async function resumed(folder: string, plan: CollectionPlan): Promise<Collection
   return manifest;
 }
 
-function generateOptions(plan: CollectionPlan): Parameters<Pipeline["generate"]>[1] {
-  const { steps, guidanceScale, negativePrompt, sampler, captureSteps } = plan;
-  const wanted = new Set(captureSteps);
-  let last = -1;
-  return {
-    steps,
-    guidanceScale,
-    negativePrompt,
-    ...(sampler !== "default" && { sampler: sampler as NonNullable<CollectionSettings["sampler"]> }),
-    capture: plan.hookPoints.map(
-      ({ path, axes }): Capture => (positionAxes(axes).length > 0 ? { at: path, reduce: "tokens" } : path),
-    ),
-    // A sampler of second order calls the network twice in a step; the first call stands at the step's own noise level.
-    captureAt: ({ step }: ModelCall) => {
-      const isFirst = step !== last;
-      last = step;
-      return isFirst && wanted.has(step);
-    },
-    decode: false,
-  };
-}
-
 /** Room for a shard: what triggers writing, and what one more batch of pictures may add. */
 function vectorsPerShard(plan: CollectionPlan, shardBytes: number, batchSize: number): number {
-  const perImage = Math.ceil(plan.vectors / imagesOf(plan).length) + 1;
+  const perImage = Math.ceil(plan.vectors / imageCount(plan)) + 1;
   return Math.min(plan.vectors, Math.ceil(shardBytes / (plan.channels * 4)) + perImage * batchSize);
 }
 

@@ -2,4 +2,5 @@ export { Activations, type OpenActivationsOptions, openActivations } from "./act
 export { type CollectionProgress, type CollectOptions, collect } from "./collect.js";
 export type { CollectedImage, CollectedPoint, CollectionPlan, CollectionSettings } from "./plan.js";
 export { branchNames, type Provenance } from "./provenance.js";
+export { type ReplayOptions, replay } from "./replay.js";
 export { ActivationsFolderError, type CollectionManifest, type Shard } from "./shard-folder.js";

@@ -30,7 +30,7 @@ export function columnMeans({ data, shape }: Tensor<"float32">): Float64Array {
 }
 
 /** Row ranges of a table that keep `perRow` numbers per row near `limit` numbers per range. */
-export function blocks(rows: number, perRow: number, limit = 2 ** 23): [start: number, end: number][] {
+export function blocks(rows: number, perRow: number, limit: number = 2 ** 23): [start: number, end: number][] {
   const size = Math.max(1, Math.floor(limit / perRow));
   return Array.from({ length: Math.ceil(rows / size) }, (_, i) => [i * size, Math.min(rows, (i + 1) * size)]);
 }

@@ -1,0 +1,125 @@
+import { Rng, Tensor } from "../tensor/index.js";
+import { auroc, aurocInterval, featureAurocs, type Labels } from "./auroc.js";
+
+/** Something that is or is not in a picture. */
+export interface Concept {
+  readonly name: string;
+  /** One per picture. */
+  readonly present: Labels;
+}
+
+/** One concept per value of each factor: `conceptsOf({ colour: ["red", "blue", …] })` → "colour = blue", "colour = red". */
+export function conceptsOf(factors: Readonly<Record<string, readonly string[]>>): Concept[] {
+  return Object.entries(factors).flatMap(([factor, values]) =>
+    [...new Set(values)].sort().map((value) => ({ name: `${factor} = ${value}`, present: values.map((v) => v === value) })),
+  );
+}
+
+export interface SearchFeaturesOptions {
+  /** Codes of the pictures, [images, F]: see `imageCodes`. */
+  readonly codes: Tensor<"float32">;
+  readonly concepts: readonly Concept[];
+  /** What must not be torn apart by the split, one per picture, such as its prompt; default every picture for itself. */
+  readonly groups?: readonly (string | number)[];
+  /** Share of the groups on which features are selected; default 0.5. */
+  readonly trainShare?: number;
+  /** Of the split; default 0. */
+  readonly seed?: number;
+  /** Best features listed per concept; default 5. */
+  readonly candidates?: number;
+  /** Standard normal quantile of the intervals; default 1.96, for 95 %. */
+  readonly z?: number;
+}
+
+/** A feature with its AUROC on the pictures it was selected on, and on the others. */
+export interface Candidate {
+  readonly feature: number;
+  readonly trainAuroc: number;
+  readonly auroc: number;
+}
+
+/** The feature that detects a concept best. */
+export interface FoundFeature extends Candidate {
+  readonly concept: string;
+  /** Interval of `auroc`. */
+  readonly low: number;
+  readonly high: number;
+  /** Held-out pictures with and without the concept. */
+  readonly positives: number;
+  readonly negatives: number;
+  /** The best features on the training pictures, best first; the first is this one. */
+  readonly candidates: readonly Candidate[];
+}
+
+/**
+ * For each concept the one feature that detects it best. Features are selected on one part of the pictures and scored
+ * on the other, which had no part in the choice. AUROC is NaN where one of the parts lacks positives or negatives.
+ * @throws RangeError if labels, groups and codes are not of equally many pictures
+ */
+export function searchFeatures(options: SearchFeaturesOptions): FoundFeature[] {
+  const { codes, concepts, groups, trainShare = 0.5, seed = 0, candidates = 5, z } = options;
+  const [n, features] = codes.shape as [number, number];
+  for (const { name, present } of concepts) {
+    if (present.length !== n) throw new RangeError(`searchFeatures: ${name} has ${present.length} labels for ${n} pictures`);
+  }
+  const { train, heldOut } = split(groups ?? Array.from({ length: n }, (_, i) => i), n, trainShare, seed);
+  const scores = featureAurocs(
+    rowsOf(codes, train),
+    concepts.map(({ present }) => train.map((i) => Boolean(present[i]))),
+  );
+  return concepts.map(({ name, present }, c): FoundFeature => {
+    const labels = heldOut.map((i) => Boolean(present[i]));
+    const positives = labels.filter(Boolean).length;
+    const order = Array.from({ length: features }, (_, f) => f).sort(
+      (a, b) => worth(scores[c]![b]!) - worth(scores[c]![a]!) || a - b,
+    );
+    const best = order.slice(0, candidates).map((feature): Candidate => {
+      const column = heldOut.map((i) => codes.data[i * features + feature]!);
+      return { feature, trainAuroc: scores[c]![feature]!, auroc: auroc(column, labels) };
+    });
+    const negatives = labels.length - positives;
+    const first = best[0]!;
+    return {
+      concept: name,
+      ...first,
+      ...aurocInterval(first.auroc, positives, negatives, z),
+      positives,
+      negatives,
+      candidates: best,
+    };
+  });
+}
+
+/** NaN counts as chance. */
+function worth(area: number): number {
+  return Number.isNaN(area) ? 0.5 : area;
+}
+
+function split(
+  groups: readonly (string | number)[],
+  n: number,
+  trainShare: number,
+  seed: number,
+): { train: number[]; heldOut: number[] } {
+  if (groups.length !== n) throw new RangeError(`searchFeatures: expected ${n} groups, one per picture, got ${groups.length}`);
+  const distinct = [...new Set(groups)];
+  const trained = Math.round(trainShare * distinct.length);
+  if (!(trained >= 1 && trained < distinct.length)) {
+    throw new RangeError(
+      `searchFeatures: trainShare ${trainShare} of ${distinct.length} groups leaves nothing to ${trained < 1 ? "select" : "score"} on`,
+    );
+  }
+  const order = new Rng(seed).permutation(distinct.length);
+  const chosen = new Set(Array.from(order.subarray(0, trained), (i) => distinct[i]!));
+  const all = groups.map((_, i) => i);
+  return { train: all.filter((i) => chosen.has(groups[i]!)), heldOut: all.filter((i) => !chosen.has(groups[i]!)) };
+}
+
+function rowsOf(codes: Tensor<"float32">, rows: readonly number[]): Tensor<"float32"> {
+  const features = codes.shape[1]!;
+  const out = new Float32Array(rows.length * features);
+  rows.forEach((row, i) => {
+    out.set(codes.data.subarray(row * features, (row + 1) * features), i * features);
+  });
+  return new Tensor("float32", out, [rows.length, features]);
+}

@@ -1,0 +1,139 @@
+import { identityOf } from "../hooks/edit.js";
+import {
+  at,
+  type Edit,
+  type EditOptions,
+  type HookPoint,
+  positionAxes,
+  type StepContext,
+  type Strength,
+} from "../hooks/index.js";
+import type { Value } from "../program/index.js";
+import type { Sae } from "../sae/index.js";
+import { float32, type Tensor } from "../tensor/index.js";
+
+export interface FeatureEditOptions extends Omit<EditOptions, "channels"> {
+  /** The hook point whose activations the SAE was trained on. */
+  readonly at: string;
+}
+
+/**
+ * x + strength·(the feature's decoder direction), at every place: what the decoder would do if the code were larger by
+ * `strength`. The SAE's error stays in x; strength 0 changes no bit.
+ */
+export function steer(sae: Sae, feature: number, strength: Strength, options: FeatureEditOptions): Edit {
+  const { at: pattern, ...rest } = options;
+  const edit = at(pattern).add(directions(sae, [feature]).row(0), strength, rest);
+  return { ...edit, label: `${pattern} + ${strengthText(strength)} of feature ${feature}` };
+}
+
+/**
+ * Codes of features multiplied where they are active: x + (z′ − z)·W_dec with z′ = factor·z for these features. Places
+ * where none is active keep every bit, as all do at factor 1. The encoder runs inside the model's graph.
+ */
+export function scaleFeatures(sae: Sae, features: readonly number[], factor: Strength, options: FeatureEditOptions): Edit {
+  const label = `${options.at}: features ${features.join(", ")} × ${strengthText(factor)}`;
+  return codeEdit(sae, features, options, label, (context) => ({ gain: resolve(factor, context) - 1, offset: 0 }));
+}
+
+/** The same with factor 0: the features are taken out, everything else stays. */
+export function ablateFeatures(sae: Sae, features: readonly number[], options: FeatureEditOptions): Edit {
+  return scaleFeatures(sae, features, 0, options);
+}
+
+/**
+ * Codes of features held at a value everywhere, also where they are not active: x + (value − z)·W_dec.
+ * @see Templeton et al. 2024, "Scaling Monosemanticity"
+ */
+export function clampFeatures(sae: Sae, features: readonly number[], value: Strength, options: FeatureEditOptions): Edit {
+  const label = `${options.at}: features ${features.join(", ")} = ${strengthText(value)}`;
+  return codeEdit(sae, features, options, label, (context) => ({ gain: -1, offset: resolve(value, context) }));
+}
+
+/** x + (gain·z + offset)·W_dec over the given features; gain and offset are fed at each run, one per batch row. */
+function codeEdit(
+  sae: Sae,
+  features: readonly number[],
+  { at: pattern, branch, when }: FeatureEditOptions,
+  label: string,
+  change: (context: StepContext) => { gain: number; offset: number },
+): Edit {
+  const written = directions(sae, features);
+  return {
+    pattern,
+    structure: `codes of ${identityOf(sae)} [${features.join()}] @ ${pattern}`,
+    label,
+    program: (point, input) => (x, g) => {
+      const gain = g.input(input("gain"), "float32", ["rows", 1, 1]);
+      const offset = g.input(input("offset"), "float32", ["rows", 1, 1]);
+      const { vectors, restore } = asVectors(x.cast("float32"), point, sae.config.width);
+      const codes = sae.encoder(g, vectors.reshape([-1, sae.config.width]));
+      const picked = codes.gather(g.ints(features), 1).reshape([-1, positions(point), features.length]);
+      const less = restore(picked.mul(gain).add(offset).matmul(g.constant(written)).neg()).cast(x.dtype);
+      // x − (+0) is x bit by bit, −0 included; x + 0 is not, and the runtime's Where does not keep −0 either.
+      return x.sub(g.where(less.equal(0), g.scalar(0, x.dtype), less));
+    },
+    feeds: (point, context) => {
+      const { gain, offset } = change(context);
+      const active = when?.(context) ?? true;
+      if (branch !== undefined && context.branches === undefined) {
+        throw new RangeError(
+          `edit at ${point.path}: branch "${branch}" needs a guided run; this one has no cond and uncond rows`,
+        );
+      }
+      const rows = branch === undefined ? [active] : context.branches!.map((b) => active && b === branch);
+      const fed = (value: number): Tensor =>
+        float32(
+          rows.map((reached) => (reached ? value : 0)),
+          [rows.length, 1, 1],
+        );
+      return { gain: fed(gain), offset: fed(offset) };
+    },
+  };
+}
+
+/** Rows of the decoder, [features.length, d]. */
+function directions({ weights, config }: Sae, features: readonly number[]): Tensor<"float32"> {
+  const out = new Float32Array(features.length * config.width);
+  features.forEach((feature, i) => {
+    if (!Number.isInteger(feature) || feature < 0 || feature >= config.features) {
+      throw new RangeError(`features of this SAE are 0…${config.features - 1}, got ${feature}`);
+    }
+    out.set(weights.W_dec.row(feature).data, i * config.width);
+  });
+  return float32(out, [features.length, config.width]);
+}
+
+/** An activation as [batch, position, channel], and the way back to its own layout. */
+function asVectors(x: Value, point: HookPoint, width: number): { vectors: Value; restore: (vectors: Value) => Value } {
+  const axes = point.axes.join();
+  const channels = point.shape?.[point.axes.indexOf("channel")];
+  if (channels !== width) {
+    throw new RangeError(
+      `edit at ${point.path}: the SAE reads vectors of length ${width}, this activation has ${channels ?? "no"} channels`,
+    );
+  }
+  if (axes === "batch,channel") return { vectors: x.unsqueeze(1), restore: (v) => v.squeeze(1) };
+  if (axes === "batch,token,channel") return { vectors: x, restore: (v) => v };
+  const places = point.shape!.slice(2) as number[];
+  return {
+    vectors: x.reshape([0, 0, -1]).transpose([0, 2, 1]),
+    restore: (v) => v.transpose([0, 2, 1]).reshape([0, 0, ...places]),
+  };
+}
+
+function positions(point: HookPoint): number {
+  const lengths = positionAxes(point.axes).map((i) => point.shape?.[i]);
+  if (lengths.every((d) => typeof d === "number")) return lengths.reduce((a, b) => a * b, 1);
+  throw new RangeError(
+    `edit at ${point.path}: its shape is not known, [${point.shape?.join(", ")}]; load the model with inputShapes`,
+  );
+}
+
+function resolve(strength: Strength, context: StepContext): number {
+  return typeof strength === "number" ? strength : strength(context);
+}
+
+function strengthText(strength: Strength): string {
+  return typeof strength === "number" ? String(strength) : "strength(step)";
+}
