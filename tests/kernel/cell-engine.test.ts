@@ -90,7 +90,7 @@ describe("errors", () => {
 
   test("a traceback has the lines of the TypeScript of every cell, and nothing of Node or the kernel", async () => {
     await run(
-      "interface P { k: number }\n\nfunction check(p: P): void {\n  if (p.k < 1) throw new RangeError(`bad k ${p.k}`);\n}",
+      "interface P { k: number }\n\nfunction check(p: P): void {\n  if (p.k < 1) throw new RangeError('bad k ' + p.k);\n}",
       "cell[7]",
     );
     const { error } = await run("type Q = P;\nconst q: Q = { k: 0 };\nawait null;\ncheck(q);", "cell[8]");
@@ -101,7 +101,7 @@ describe("errors", () => {
       traceback: [
         "RangeError: bad k 0",
         "    at cell[7], line 4 in check",
-        "    4 |   if (p.k < 1) throw new RangeError(`bad k ${p.k}`);",
+        "    4 |   if (p.k < 1) throw new RangeError('bad k ' + p.k);",
         "      |                      ^",
         "    at cell[8], line 4",
       ],
@@ -188,7 +188,8 @@ describe("output", () => {
   });
 
   test("a cell that brought plotly.js brings it again when it runs again", async () => {
-    const execute = (code: string, cellId: string) => engine.execute(code, { label: "cell[1]", cellId, onEvent: () => undefined });
+    const execute = (code: string, cellId: string) =>
+      engine.execute(code, { label: "cell[1]", cellId, onEvent: () => undefined });
     await run("runtime.documentState.delete('plotly-loaded')");
     await execute("runtime.documentState.set('plotly-loaded', true);", "first");
     await execute("1", "second");

@@ -12,7 +12,10 @@ export const CLI: string = compiled("cli");
 
 if (!existsSync(CLI)) throw new Error("dist is missing; run npm run build (npm test does it by itself)");
 
-export const { EngineProcess } = (await import(compiled("engine-process"))) as typeof import("../../kernel/engine-process.js");
+type EngineModule = typeof import("../../kernel/engine-process.js");
+
+const engineModule = (await import(compiled("engine-process"))) as EngineModule;
+export const EngineProcess: EngineModule["EngineProcess"] = engineModule.EngineProcess;
 
 type Engine = Awaited<ReturnType<typeof EngineProcess.start>>;
 

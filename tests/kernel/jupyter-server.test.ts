@@ -42,7 +42,7 @@ describe("execute", () => {
   });
 
   test("an error is published and replied with name, message and TypeScript lines", async () => {
-    const { reply, published } = await client.execute("const b = 1;\nthrow new RangeError(`bad ${b}`);");
+    const { reply, published } = await client.execute("const b = 1;\nthrow new RangeError('bad ' + b);");
     const error = { ename: "RangeError", evalue: "bad 1" };
     expect(reply.content).toMatchObject({ status: "error", ...error });
     expect(reply.content.traceback[1]).toMatch(/^ {4}at cell\[\d+\], line 2$/);

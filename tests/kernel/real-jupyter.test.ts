@@ -75,7 +75,7 @@ describe.skipIf(!available)("driven by Jupyter's own programs", () => {
       "notebook",
       "--execute",
       "--stdout",
-      notebook("bad", "const k = 0;", "\nthrow new RangeError(`bad k ${k}`)"),
+      notebook("bad", "const k = 0;", "\nthrow new RangeError('bad k ' + k)"),
     );
     expect(status).not.toBe(0);
     expect(stderr).toContain("RangeError: bad k 0");
