@@ -18,6 +18,7 @@ async function main(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
+      model: { type: "string", default: shapesFolder },
       prompts: { type: "string", default: "600" },
       steps: { type: "string", default: "20" },
       guidance: { type: "string", default: "4" },
@@ -27,7 +28,7 @@ async function main(args: readonly string[]): Promise<void> {
   });
   const metricsFile = join(values.out, "metrics.json");
   if (!values["card-only"]) {
-    await using pipe = await load(shapesFolder);
+    await using pipe = await load(values.model);
     await using judge = await openJudge();
     await using clip = await openClip();
     const sampling = { steps: Number(values.steps), guidanceScale: Number(values.guidance) };
