@@ -104,6 +104,8 @@ const CELL_OPTIONS: ts.CompilerOptions = {
   module: ts.ModuleKind.ES2020,
   moduleResolution: ts.ModuleResolutionKind.Bundler,
   lib: ["lib.es2023.d.ts", "lib.esnext.disposable.d.ts"],
+  // JavaScript needs no compiling: it is loaded as it is, with types from its declarations or none.
+  allowJs: false,
   checkJs: false,
   inlineSourceMap: true,
   // Packages bring their own types when imported; only Node's are there from the start.

@@ -147,6 +147,11 @@ describe("imports", () => {
     expect((await run("import untyped from 'untyped'; untyped.one")).result).toBe("1");
   });
 
+  test("a local JavaScript file is loaded as it is", async () => {
+    writeFileSync(path.join(folder, "plain.js"), "exports.three = 3;");
+    expect((await run("import { three } from './plain.js'; three")).result).toBe("3");
+  });
+
   test("a local TypeScript file is imported with its types, and its errors have its lines", async () => {
     expect((await run("import { half } from './local';\nhalf(5)")).result).toBe("2.5");
     expect((await run("const t: string = half(1)")).error?.ename).toBe("TypeScriptError");
