@@ -25,8 +25,13 @@ const commonConfig: PlotObject = {
   responsive: true,
   displaylogo: false,
   showTips: false,
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  // No figure offers to send its data to a server.
+  modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
+  plotlyServerURL: "",
 };
+
+/** In a narrower column, in pixels, a figure scrolls sideways: below this its texts would collide. */
+const narrowest = 640;
 
 /** Stills longer than this are left out of notebooks: they would hold every picture twice. */
 const largestStill = 150_000;
@@ -88,8 +93,9 @@ export class Figure extends Displayed {
     // An element is looked up by "not drawn yet": an output left from an earlier kernel may bear the same id.
     return [
       loader,
-      `<div id="${id}" role="figure" aria-label="${escapeHtml(this.summary)}" style="width:100%;min-height:${height}px">`,
-      "<noscript>This figure is drawn by a script; open it where scripts may run.</noscript></div>",
+      '<div style="overflow-x:auto">',
+      `<div id="${id}" role="figure" aria-label="${escapeHtml(this.summary)}" style="min-width:${narrowest}px;min-height:${height}px">`,
+      "<noscript>This figure is drawn by a script; open it where scripts may run.</noscript></div></div>",
       `<script>(function(){var el=document.querySelector('#${id}:not([data-drawn])'),spec=${spec};`,
       "function say(t){el.textContent=t}",
       'if(el)el.setAttribute("data-drawn","");',

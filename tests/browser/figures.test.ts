@@ -96,6 +96,9 @@ describe.skipIf(executablePath === undefined)("figures in a browser", () => {
       if (figure instanceof Figure) expect(await page.locator(`section#${name} .gtitle`).textContent(), name).not.toBe("");
     }
 
+    const buttons = await page.locator(".modebar-btn").evaluateAll((all) => all.map((b) => b.getAttribute("data-title")));
+    expect(buttons.filter((title) => /share|cloud|chart studio/i.test(title ?? ""))).toEqual([]);
+
     // The pointer on a point brings up its picture from the sheet.
     const point = page.locator("#embeddingScatter .scatterlayer .points path").nth(5);
     await point.scrollIntoViewIfNeeded();
