@@ -1,6 +1,7 @@
 import type { ColumnTable } from "arquero";
+import { Displayed, type MimeBundle, table } from "../figures/index.js";
 import type { Axis } from "../hooks/index.js";
-import { float32, type Tensor } from "../tensor/index.js";
+import { float32, type Picture, type Tensor } from "../tensor/index.js";
 import { type CollectedImage, type CollectionPlan, imagesOf } from "./plan.js";
 import { emptyProvenance, type Provenance, placeRows, provenanceTable } from "./provenance.js";
 import {
@@ -19,7 +20,7 @@ export type Storage =
   | { readonly kind: "folder"; readonly folder: string; readonly manifest: CollectionManifest };
 
 /** Activation vectors with where each came from. What takes vectors by number (`trainSae`, probes) takes this. */
-export class Activations {
+export class Activations extends Displayed {
   /** Number of vectors, n. */
   readonly count: number;
   /** Length of each: channels of the hook points. */
@@ -29,15 +30,19 @@ export class Activations {
   /** The generations, by number. */
   readonly images: readonly CollectedImage[];
   readonly provenance: Provenance;
+  /** The generated pictures, one per image, where `collect` was asked to keep them. */
+  readonly pictures: readonly Picture[] | undefined;
   readonly #storage: Storage;
 
-  constructor(plan: CollectionPlan, provenance: Provenance, storage: Storage) {
+  constructor(plan: CollectionPlan, provenance: Provenance, storage: Storage, pictures?: readonly Picture[]) {
+    super();
     this.count = provenance.image.length;
     this.width = plan.channels;
     this.plan = plan;
     this.images = imagesOf(plan);
     this.provenance = provenance;
     this.#storage = storage;
+    this.pictures = pictures;
   }
 
   /** All vectors, float32 [n, channels]. @throws RangeError if they are on disk and too many for memory */
@@ -95,6 +100,40 @@ export class Activations {
     }
   }
 
+  /** The mean of each image's vectors, float32 [images, channels]; an image without vectors has zeros. */
+  async imageMeans(): Promise<Tensor<"float32">> {
+    const { width, images, provenance } = this;
+    const sums = new Float64Array(images.length * width);
+    const counts = new Uint32Array(images.length);
+    for await (const { start, vectors } of this.parts()) {
+      for (let row = 0; row < vectors.shape[0]!; row++) {
+        const image = provenance.image[start + row]!;
+        counts[image]!++;
+        for (let c = 0; c < width; c++) sums[image * width + c]! += vectors.data[row * width + c]!;
+      }
+    }
+    return float32(
+      Float32Array.from(sums, (sum, i) => sum / Math.max(1, counts[Math.floor(i / width)]!)),
+      [images.length, width],
+    );
+  }
+
+  /** What was collected, in a small table. */
+  override mimeBundle(): MimeBundle | Promise<MimeBundle> {
+    const { plan, count, width, images } = this;
+    return table(
+      {
+        vectors: [count],
+        channels: [width],
+        "hook points": [plan.hookPoints.map((p) => p.path).join(", ")],
+        pictures: [images.length],
+        "sampler steps": [plan.captureSteps.map((s) => s + 1).join(", ")],
+        "of steps": [plan.steps],
+      },
+      { title: "Activations" },
+    ).mimeBundle();
+  }
+
   /** One row per vector: image, promptIndex, prompt, seed, step, timestep, sigma, branch, y, x, hookPoint. */
   table(): ColumnTable {
     return provenanceTable(
@@ -104,7 +143,7 @@ export class Activations {
     );
   }
 
-  toString(): string {
+  override toString(): string {
     const { plan, count, width, images } = this;
     const places = plan.hookPoints.map((p) => p.path).join(", ");
     return `Activations(${count} × ${width} at ${places}, ${plan.captureSteps.length} steps of ${images.length} pictures)`;

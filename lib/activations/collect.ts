@@ -1,6 +1,6 @@
 import type { Generation, Pipeline } from "../diffusion/index.js";
 import type { Branch } from "../hooks/index.js";
-import { float32 } from "../tensor/index.js";
+import { float32, type Picture } from "../tensor/index.js";
 import { Activations, activationsIn, defaultBudgetBytes } from "./activations.js";
 import { type CollectionPlan, type CollectionSettings, imageCount, planCollection, positionsOf, vectorsBefore } from "./plan.js";
 import { branchNames, emptyProvenance, type Provenance, sliceRows } from "./provenance.js";
@@ -22,6 +22,8 @@ export interface CollectOptions extends CollectionSettings {
   readonly shardBytes?: number;
   /** Up to how many bytes of vectors are held in memory; default 2 GiB. */
   readonly budgetBytes?: number;
+  /** Also decode the generated pictures and keep them in memory; not together with `folder`. Default false. */
+  readonly pictures?: boolean;
   /** Pictures generated at once; default 8. */
   readonly batchSize?: number;
   /** Ends the collection; in a folder, finished pictures are kept. */
@@ -31,7 +33,7 @@ export interface CollectOptions extends CollectionSettings {
 
 /**
  * Generates pictures and keeps activation vectors from inside the network, with where each came from. The U-Net's
- * activations leave the runtime position by position; those drawn are kept, the rest is dropped. Nothing is decoded.
+ * activations leave the runtime position by position; those drawn are kept, the rest is dropped.
  * @param prompts one or more
  * @throws UnknownHookPointError, or RangeError on settings that do not fit, before anything runs
  * @throws ActivationsFolderError if the folder holds another collection
@@ -43,6 +45,10 @@ export async function collect(
   options: CollectOptions,
 ): Promise<Activations> {
   const { folder, batchSize = 8, signal, shardBytes = 2 ** 24, budgetBytes = defaultBudgetBytes, onProgress } = options;
+  if (folder !== undefined && options.pictures) {
+    throw new RangeError("collect: pictures are kept in memory only; leave out folder, or replay() the pictures you want to see");
+  }
+  const pictures: Picture[] = [];
   const plan = planCollection(pipe, typeof prompts === "string" ? [prompts] : prompts, options);
   const images = imageCount(plan);
   const bytes = plan.vectors * plan.channels * 4;
@@ -66,7 +72,8 @@ export async function collect(
     while (done < images) {
       const end = Math.min(done + batchSize, images);
       const batch = Array.from({ length: end - done }, (_, i) => done + i);
-      const run = await replay(pipe, plan, batch, { batchSize, decode: false, ...(signal && { signal }) });
+      const run = await replay(pipe, plan, batch, { batchSize, decode: options.pictures ?? false, ...(signal && { signal }) });
+      pictures.push(...run.images);
       for (let i = done; i < end; i++) held.add(run, i - done, i);
       done = end;
       if (held.count * plan.channels * 4 >= shardBytes || done === images) await flush(done);
@@ -85,7 +92,7 @@ export async function collect(
   if (folder !== undefined && manifest !== undefined) return await activationsIn(folder, manifest, budgetBytes);
   const { vectors, provenance } = held.filled();
   if (held.count !== plan.vectors - firstVector) throw new Error(`collect: ${held.count} vectors came of ${plan.vectors}`);
-  return new Activations(plan, provenance, { kind: "memory", vectors });
+  return new Activations(plan, provenance, { kind: "memory", vectors }, options.pictures ? pictures : undefined);
 }
 
 /** The manifest to go on with: the folder's own if it is of the same plan, else a new one. */

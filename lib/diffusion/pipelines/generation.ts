@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Displayed, type Figure, imageGrid, type MimeBundle } from "../../figures/index.js";
 import type { Activation, Branch } from "../../hooks/index.js";
-import { encodePng, type Picture, type Tensor, writeFileAtomic, writeSafetensors } from "../../tensor/index.js";
+import { encodePng, float32, type Picture, type Tensor, writeFileAtomic, writeSafetensors } from "../../tensor/index.js";
 import type { SamplerName } from "../samplers/index.js";
 
 /** One picture's part of a run. */
@@ -99,6 +99,16 @@ export class Generation extends Displayed implements GenerationParts {
   /** The latents that the decoder gets: [item, channel, y, x]. */
   get finalLatents(): Tensor<"float32"> {
     return this.latents.row(this.latents.shape[0]! - 1);
+  }
+
+  /** The pictures in −1…1, as image encoders and classifiers take them. @throws RangeError if the latents were not decoded */
+  signedPixels(): Tensor<"float32"> {
+    if (this.pixels === undefined)
+      throw new RangeError("Generation.signedPixels: the latents were not decoded; generate with decode: true");
+    return float32(
+      this.pixels.data.map((v) => 2 * v - 1),
+      this.pixels.shape,
+    );
   }
 
   /** The pictures, each under its prompt. @throws RangeError if the latents were not decoded */

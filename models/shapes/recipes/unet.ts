@@ -10,9 +10,9 @@ import { encodeScenes, type LatentSet, scalingFactor } from "../latents.js";
 import { type Recipe, trainLogged } from "./harness.js";
 
 const batch = 32;
-const steps = 4600;
+const steps = 3200;
 /** The learning rate stays high, then falls to zero over the last steps (arXiv:2405.18392). */
-const cooldown = 1000;
+const cooldown = 750;
 const sceneCount = 24_000;
 const sceneSeed = 21;
 /** Share of captions replaced by the empty one, for classifier-free guidance (arXiv:2207.12598). */

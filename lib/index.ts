@@ -1,0 +1,65 @@
+/**
+ * tweedie: look inside diffusion models. What a notebook needs is here; each layer has the rest, as `tweedie/hooks`,
+ * `tweedie/autodiff` and so on.
+ */
+export { Activations, collect, openActivations, replay } from "./activations/index.js";
+export { gradient, UnsupportedOpError } from "./autodiff/index.js";
+export {
+  Film,
+  type GenerateOptions,
+  Generation,
+  type GenerationManifest,
+  load,
+  ModelFolderError,
+  Pipeline,
+  type SamplerName,
+  samplers,
+} from "./diffusion/index.js";
+export {
+  ablateFeatures,
+  auroc,
+  clampFeatures,
+  conceptsOf,
+  decileSamples,
+  featureExamples,
+  imageCodes,
+  maxActivating,
+  scaleFeatures,
+  searchFeatures,
+  steer,
+} from "./features/index.js";
+export {
+  activationMaps,
+  barsWithIntervals,
+  confusionMatrix,
+  denoisedOverTime,
+  embeddingScatter,
+  Figure,
+  featureCard,
+  heatmap,
+  imageGrid,
+  lossCurve,
+  moduleTree,
+  noiseSchedule,
+  saeHealth,
+  steeringComparison,
+  table,
+} from "./figures/index.js";
+export { type Activation, at, type Edit, type HookPoint, ModuleTree, select, UnknownHookPointError } from "./hooks/index.js";
+export { currentSignal, html, live, md, progress, show } from "./notebook/index.js";
+export { loadModel, saveModel } from "./onnx/index.js";
+export { GraphBuilder, Value } from "./program/index.js";
+export { Embedding, nearestNeighbours, Pca, pca, umap } from "./reduction/index.js";
+export { listDevices, MemoryBudgetError, openSession, RuntimeError, runtimeStats } from "./runtime/index.js";
+export { loadSae, Sae, saeBaselines, trainSae } from "./sae/index.js";
+export {
+  type DType,
+  float32,
+  int64,
+  Rng,
+  readSafetensors,
+  Tensor,
+  TorchGenerator,
+  torchRandn,
+  writeSafetensors,
+} from "./tensor/index.js";
