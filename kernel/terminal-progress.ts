@@ -1,12 +1,17 @@
 import type { CellEvent } from "./messages.js";
 import type { RunProgress } from "./runner.js";
 
+/** A log gets a sign of life this often. */
+const LOG_INTERVAL_MS = 15_000;
+
 /** Progress of a notebook run on a terminal (lines redrawn in place) or in a log (whole lines only). */
 export class TerminalProgress implements RunProgress {
   readonly #out: NodeJS.WriteStream;
   /** Length of the transient line that is on the screen. */
   #transient = 0;
   #partial = "";
+  /** When the last whole line was written. */
+  #logged = 0;
 
   constructor(out: NodeJS.WriteStream = process.stdout) {
     this.#out = out;
@@ -37,11 +42,15 @@ export class TerminalProgress implements RunProgress {
   #line(text: string): void {
     this.#erase();
     this.#out.write(`${text}\n`);
+    this.#logged = performance.now();
   }
 
-  /** A line that the next one replaces; nothing where lines cannot be replaced. */
+  /** A line that the next one replaces; where lines cannot be replaced, one now and then. */
   #status(text: string): void {
-    if (!this.#out.isTTY) return;
+    if (!this.#out.isTTY) {
+      if (performance.now() - this.#logged > LOG_INTERVAL_MS) this.#line(`      ${text}`);
+      return;
+    }
     this.#erase();
     const shown = `      ${text}`.slice(0, (this.#out.columns ?? 80) - 1);
     this.#out.write(shown);
