@@ -1,7 +1,7 @@
-/** A curve as pairs of equally long arrays. */
+/** A curve as pairs of equally long arrays, as fine as a screen shows (float32). */
 export interface Curve {
-  readonly x: Float64Array;
-  readonly y: Float64Array;
+  readonly x: Float32Array;
+  readonly y: Float32Array;
 }
 
 /** Numbers in any of the forms callers have them. */
@@ -33,7 +33,7 @@ export function downsample(x: Numbers, y: Numbers, limit = 1000): Curve {
     }
     kept = [...chosen].sort((a, b) => a - b);
   }
-  return { x: Float64Array.from(kept, (i) => x[i]!), y: Float64Array.from(kept, (i) => y[i]!) };
+  return { x: Float32Array.from(kept, (i) => x[i]!), y: Float32Array.from(kept, (i) => y[i]!) };
 }
 
 /**
