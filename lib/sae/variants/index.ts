@@ -3,10 +3,10 @@ import { batchTopK } from "./batch-topk.js";
 import { relu } from "./relu.js";
 import { topk } from "./topk.js";
 
-/** Every kind of sparse autoencoder, by name. */
-export const variants = { topk, "batch-topk": batchTopK, relu } satisfies Readonly<Record<string, SaeVariant>>;
+export type VariantName = "topk" | "batch-topk" | "relu";
 
-export type VariantName = keyof typeof variants;
+/** Every kind of sparse autoencoder, by name. */
+export const variants: Readonly<Record<VariantName, SaeVariant>> = { topk, "batch-topk": batchTopK, relu };
 
 /** The variant of that name. @throws RangeError if there is none */
 export function variantOf(name: string): SaeVariant {

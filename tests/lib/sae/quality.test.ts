@@ -34,5 +34,5 @@ describe("a TopK SAE on planted features", () => {
     expect(fvu("PCA, 8 components")).toBeLessThan(0.85);
     expect(fvu("random weights")).toBeGreaterThan(0.5);
     expect(fvu("shuffled data")).toBeGreaterThan(3 * metrics.fvu);
-  });
+  }, 900_000);
 });

@@ -1,0 +1,52 @@
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
+import { createInterface, type Interface } from "node:readline";
+
+/** PyTorch at its fastest on this kind of machine: AVX-512 kernels, OpenBLAS's too, and threads that sleep when idle. */
+function tuned(threads: number): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    OPENBLAS_CORETYPE: "SkylakeX",
+    ATEN_CPU_CAPABILITY: "avx512",
+    OMP_WAIT_POLICY: "PASSIVE",
+    OMP_NUM_THREADS: String(threads),
+    OPENBLAS_NUM_THREADS: String(threads),
+  };
+}
+
+const python = process.env.TWEEDIE_PEER_PYTHON ?? "/usr/bin/python3";
+
+/** Whether a Python with PyTorch is installed. */
+export function hasTorch(): boolean {
+  return spawnSync(python, ["-c", "import torch"], { stdio: "ignore" }).status === 0;
+}
+
+/** A Python script that answers each line it is sent with a line of JSON. */
+export class TorchPeer {
+  private readonly child: ChildProcessWithoutNullStreams;
+  private readonly lines: AsyncIterator<string>;
+  private readonly reader: Interface;
+  private complaints = "";
+
+  constructor(script: string, args: readonly (string | number)[], threads: number) {
+    this.child = spawn(python, [script, ...args.map(String)], { env: tuned(threads) });
+    this.child.stderr.on("data", (text: Buffer) => {
+      this.complaints += text.toString();
+    });
+    this.reader = createInterface({ input: this.child.stdout });
+    this.lines = this.reader[Symbol.asyncIterator]();
+  }
+
+  /** @throws Error with what the script printed, if it ended */
+  async ask(line: string): Promise<Record<string, number>> {
+    this.child.stdin.write(`${line}\n`);
+    const { value, done } = await this.lines.next();
+    if (done) throw new Error(`the PyTorch peer ended:\n${this.complaints}`);
+    return JSON.parse(value) as Record<string, number>;
+  }
+
+  close(): void {
+    this.reader.close();
+    this.child.stdin.end();
+    this.child.kill();
+  }
+}
