@@ -1,6 +1,6 @@
 import { type Model, opsetOf } from "../onnx/graph.js";
 import { GraphBuilder, type Value } from "../program/index.js";
-import { vjpRules } from "./rules/index.js";
+import { vjpRuleOf } from "./rules/index.js";
 import { type Call, UnsupportedOpError } from "./vjp.js";
 
 /** Operators through which nothing flows back: integer or boolean results, or piecewise constant ones. */
@@ -79,7 +79,7 @@ export function backward(g: GraphBuilder, of: Value, withRespectTo: readonly Val
     if (!onPath[n]) continue;
     const incoming = node.outputs.map((name) => cotangents.get(name));
     if (incoming.every((c) => c === undefined)) continue;
-    const rule = vjpRules[node.domain === "" || node.domain === "ai.onnx" ? node.opType : `${node.domain}.${node.opType}`];
+    const rule = vjpRuleOf(node.opType, node.domain);
     if (rule === undefined) throw new UnsupportedOpError(node.opType, node.name);
     const call: Call = {
       node,

@@ -1,6 +1,7 @@
 import { intAttribute, intsAttribute, stringAttribute } from "../../onnx/graph.js";
 import type { GraphBuilder, Value } from "../../program/index.js";
 import { type Call, only, UnsupportedOpError, type Vjp } from "../vjp.js";
+import type { ConvolutionOp } from "./operators.js";
 
 /** A convolution's geometry with every default filled in. */
 interface Geometry {
@@ -201,7 +202,7 @@ function fitted(geo: Geometry, wide: Value, narrow: Value): Geometry {
   return { ...geo, padsEnd: padsEnd.map((p) => Math.max(0, p)) };
 }
 
-export const convolutionRules = {
+export const convolutionRules: Readonly<Record<ConvolutionOp, Vjp>> = {
   Conv: conv,
   ConvTranspose: convTranspose,
-} satisfies Record<string, Vjp>;
+};

@@ -1,6 +1,7 @@
 import { floatAttribute, stringAttribute } from "../../onnx/graph.js";
 import type { GraphBuilder, Value } from "../../program/index.js";
 import { type Call, only, UnsupportedOpError, unbroadcast, type Vjp } from "../vjp.js";
+import type { ElementwiseOp } from "./operators.js";
 
 /** Rule of y = f(x) whose derivative is written with x, y and the cotangent. */
 function unary(derivative: (d: Value, x: Value, y: Value, call: Call, g: GraphBuilder) => Value): Vjp {
@@ -101,7 +102,7 @@ const where: Vjp = (call, cotangents, g) => {
 
 const alphaOf = (call: Call, otherwise: number): number => floatAttribute(call.node, "alpha", otherwise);
 
-export const elementwiseRules = {
+export const elementwiseRules: Readonly<Record<ElementwiseOp, Vjp>> = {
   Add: binary([(d) => d, (d) => d]),
   Sub: binary([(d) => d, (d) => d.neg()]),
   Mul: binary([(d, _a, b) => d.mul(b), (d, a) => d.mul(a)]),
@@ -187,4 +188,4 @@ export const elementwiseRules = {
     return [only(cotangents)];
   }) as Vjp,
   Cast: unary((d, x) => d.cast(x.dtype)),
-} satisfies Record<string, Vjp>;
+};

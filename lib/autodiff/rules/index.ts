@@ -5,10 +5,12 @@ import { indexingRules } from "./indexing.js";
 import { linalgRules } from "./linalg.js";
 import { movementRules } from "./movement.js";
 import { normalizationRules } from "./normalization.js";
+import type { DifferentiableOp } from "./operators.js";
 import { poolingRules } from "./pooling.js";
 import { reductionRules } from "./reduction.js";
 
-const table = {
+/** The reverse-mode rules, one per operator. */
+export const vjpRules: Readonly<Record<DifferentiableOp, Vjp>> = {
   ...elementwiseRules,
   ...movementRules,
   ...linalgRules,
@@ -17,10 +19,12 @@ const table = {
   ...reductionRules,
   ...normalizationRules,
   ...indexingRules,
-} satisfies Record<string, Vjp>;
+};
 
-/** Every operator with a reverse-mode rule; operators outside the default domain are "domain.Name". */
-export type DifferentiableOp = keyof typeof table;
+/** The rule of an operator, if it has one. */
+export function vjpRuleOf(opType: string, domain: string): Vjp | undefined {
+  const name = domain === "" || domain === "ai.onnx" ? opType : `${domain}.${opType}`;
+  return Object.hasOwn(vjpRules, name) ? vjpRules[name as DifferentiableOp] : undefined;
+}
 
-/** The reverse-mode rules, one per operator. */
-export const vjpRules: Readonly<Record<string, Vjp>> & Readonly<Record<DifferentiableOp, Vjp>> = table;
+export type { DifferentiableOp } from "./operators.js";

@@ -1,6 +1,7 @@
 import { intAttribute, stringAttribute } from "../../onnx/graph.js";
 import type { GraphBuilder, Value } from "../../program/index.js";
 import { type Call, only, positiveAxis, UnsupportedOpError, type Vjp } from "../vjp.js";
+import type { IndexingOp } from "./operators.js";
 
 /** Indices counted from the front: x + length where x < 0. */
 function nonNegative(g: GraphBuilder, indices: Value, length: number): Value {
@@ -102,7 +103,7 @@ const trilu: Vjp = (call: Call, cotangents, g) => [
   g.op("Trilu", [only(cotangents), call.inputs[1]], { upper: intAttribute(call.node, "upper", 1) }),
 ];
 
-export const indexingRules = {
+export const indexingRules: Readonly<Record<IndexingOp, Vjp>> = {
   Gather: gather,
   GatherElements: gatherElements,
   GatherND: gatherND,
@@ -110,4 +111,4 @@ export const indexingRules = {
   ScatterND: scatterND,
   TopK: topK,
   Trilu: trilu,
-} satisfies Record<string, Vjp>;
+};

@@ -1,6 +1,7 @@
 import { floatAttribute, intAttribute, stringAttribute } from "../../onnx/graph.js";
 import type { GraphBuilder, Value } from "../../program/index.js";
 import { type Call, only, unbroadcast, type Vjp } from "../vjp.js";
+import type { LinalgOp } from "./operators.js";
 
 /** The last two axes exchanged; ONNX Runtime fuses this into the matrix product that follows. */
 export function matrixTranspose(x: Value): Value {
@@ -97,8 +98,8 @@ function restoreSummedAxes(g: GraphBuilder, part: Value, term: string, kept: str
   return g.op("Expand", [part.unsqueeze(...missing), g.ints(operand.dims)]);
 }
 
-export const linalgRules = {
+export const linalgRules: Readonly<Record<LinalgOp, Vjp>> = {
   MatMul: matmul,
   Gemm: gemm,
   Einsum: einsum,
-} satisfies Record<string, Vjp>;
+};

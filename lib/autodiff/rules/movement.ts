@@ -1,6 +1,7 @@
 import { intAttribute, intsAttribute, stringAttribute } from "../../onnx/graph.js";
 import type { GraphBuilder, Value } from "../../program/index.js";
 import { type Call, only, positiveAxis, reshapeLike, UnsupportedOpError, unbroadcast, type Vjp } from "../vjp.js";
+import type { MovementOp } from "./operators.js";
 
 /** Operators that only rename positions: the cotangent is given the operand's shape again. */
 const reshaping: Vjp = (call, cotangents) => [reshapeLike(only(cotangents), call.inputs[0]!.shape)];
@@ -169,7 +170,7 @@ const spaceToDepth: Vjp = (call, cotangents) => {
   ];
 };
 
-export const movementRules = {
+export const movementRules: Readonly<Record<MovementOp, Vjp>> = {
   Reshape: reshaping,
   Flatten: reshaping,
   Squeeze: reshaping,
@@ -183,4 +184,4 @@ export const movementRules = {
   Expand: ((call, cotangents) => [unbroadcast(only(cotangents), call.inputs[0]!.shape)]) as Vjp,
   DepthToSpace: depthToSpace,
   SpaceToDepth: spaceToDepth,
-} satisfies Record<string, Vjp>;
+};

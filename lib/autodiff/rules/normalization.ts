@@ -2,6 +2,7 @@ import { floatAttribute, intAttribute } from "../../onnx/graph.js";
 import type { GraphBuilder, Value } from "../../program/index.js";
 import { float32 } from "../../tensor/index.js";
 import { type Call, only, positiveAxis, unbroadcast, type Vjp } from "../vjp.js";
+import type { NormalizationOp } from "./operators.js";
 
 /**
  * Reverse of x̂ = (x − mean)/sd over `axes`: dx = (d − mean d − x̂·mean(d·x̂))/sd.
@@ -125,7 +126,7 @@ const lpNormalization: Vjp = (call, cotangents) => {
   return [d.sub(y.mul(d.mul(y).sum([axis], true))).div(norm)];
 };
 
-export const normalizationRules = {
+export const normalizationRules: Readonly<Record<NormalizationOp, Vjp>> = {
   LayerNormalization: layerNormalization,
   InstanceNormalization: ((call, cotangents, g) => grouped(call, only(cotangents), g, call.inputs[0]!.dim(1), false)) as Vjp,
   GroupNormalization: ((call, cotangents, g) => {
@@ -136,4 +137,4 @@ export const normalizationRules = {
   SimplifiedLayerNormalization: rmsNormalization,
   RMSNormalization: rmsNormalization,
   LpNormalization: lpNormalization,
-} satisfies Record<string, Vjp>;
+};

@@ -2,6 +2,7 @@ import { floatAttribute, intAttribute, intsAttribute, stringAttribute } from "..
 import type { GraphBuilder, Value } from "../../program/index.js";
 import { float32 } from "../../tensor/index.js";
 import { type Call, only, UnsupportedOpError, type Vjp } from "../vjp.js";
+import type { PoolingOp } from "./operators.js";
 
 /** One window of a pooling operator seen as a strided slice of the padded input. */
 interface Windows {
@@ -239,11 +240,11 @@ function cubicWeights(at: number, a: number): [number, number][] {
   ];
 }
 
-export const poolingRules = {
+export const poolingRules: Readonly<Record<PoolingOp, Vjp>> = {
   AveragePool: averagePool,
   MaxPool: maxPool,
   GlobalAveragePool: globalAveragePool,
   GlobalMaxPool: globalMaxPool,
   Resize: resize,
   Upsample: resize,
-} satisfies Record<string, Vjp>;
+};

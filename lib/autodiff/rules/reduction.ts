@@ -2,6 +2,7 @@ import { intAttribute, intsAttribute } from "../../onnx/graph.js";
 import type { GraphBuilder, Value } from "../../program/index.js";
 import { type Call, only, positiveAxis, type Vjp } from "../vjp.js";
 import { knownInts } from "./movement.js";
+import type { ReductionOp } from "./operators.js";
 
 function reducedAxes(call: Call): readonly number[] {
   const rank = call.inputs[0]!.rank;
@@ -63,7 +64,7 @@ const cumSum: Vjp = (call, cotangents, g) => [
   }),
 ];
 
-export const reductionRules = {
+export const reductionRules: Readonly<Record<ReductionOp, Vjp>> = {
   ReduceSum: reduction((d, x, _y, _call, g) => broadcastTo(g, d, x)),
   ReduceMean: reduction((d, x, _y, call, g) => broadcastTo(g, d.mul(1 / countOf(call)), x)),
   ReduceSumSquare: reduction((d, x) => x.mul(d.mul(2))),
@@ -77,4 +78,4 @@ export const reductionRules = {
   Softmax: softmax,
   LogSoftmax: logSoftmax,
   CumSum: cumSum,
-} satisfies Record<string, Vjp>;
+};
