@@ -168,9 +168,22 @@ function compilerForTslab(): Record<string, unknown> {
         // A notebook can live in any folder: what its own folder does not provide, tweedie's installation does.
         return found.resolvedModule || text.startsWith(".") ? found : resolve(path.join(PACKAGE_ROOT, "__fallback__.ts"));
       });
+    const createProgram = host.createProgram;
+    host.createProgram = (...args) => {
+      const builder = createProgram(...args);
+      seeShorthandValues(builder.getProgram().getTypeChecker());
+      return builder;
+    };
     // Only files whose text changed are resolved again; otherwise every cell would re-resolve every library.
     host.hasInvalidatedResolutions = () => false;
     return host;
+  };
+  // tslab turns names of earlier cells into `exports.name`; in `{ name }` that needs the long form, `{ name: exports.name }`.
+  compiler.visitEachChild = (node: ts.Node, visitor: ts.Visitor, context: ts.TransformationContext) => {
+    if (!ts.isShorthandPropertyAssignment(node) || node.objectAssignmentInitializer)
+      return ts.visitEachChild(node, visitor, context);
+    const value = visitor(node.name) as ts.Expression;
+    return value === node.name ? node : ts.factory.createPropertyAssignment(ts.factory.createIdentifier(node.name.text), value);
   };
   compiler.transpileModule = (code: string, options: ts.TranspileOptions) => {
     const { code: esm, maps } = splitSourceMaps(code);
@@ -211,6 +224,15 @@ function compilerForTslab(): Record<string, unknown> {
     getCompletionsAtPositionForTslab: internals.Completions.getCompletionsAtPosition,
   };
   return compiler;
+}
+
+/** Asked what the name in `{ name }` is, the checker says the new property; tslab means the variable it is filled with. */
+function seeShorthandValues(checker: ts.TypeChecker): void {
+  const symbolAt = checker.getSymbolAtLocation;
+  checker.getSymbolAtLocation = (node) =>
+    node.parent && ts.isShorthandPropertyAssignment(node.parent) && node.parent.name === node
+      ? checker.getShorthandAssignmentValueSymbol(node.parent)
+      : symbolAt(node);
 }
 
 /** Watching the thousands of files of installed packages costs time and changes nothing. */
