@@ -57,6 +57,14 @@ describe("values", () => {
     expect((await run("f()")).ok).toBe(true);
   });
 
+  test("names of earlier cells work wherever a name can stand", async () => {
+    await run("let one = 1; const two = [2]; function add(x: number): number { return x + one; }");
+    expect((await run("const o = { one, two, add }; [o.one, o.two[0], o.add(1)]")).result).toBe("[ 1, 2, 2 ]");
+    expect((await run("({ one } = { one: 5 }); [one] = [one + 1]; one++; `${one} ${[...two].length}`")).result).toBe("'7 1'");
+    expect((await run("const nested = () => ({ one: one, k: { two } }); nested().k.two")).result).toBe("[ 2 ]");
+    expect((await run("type T = typeof two; const t: T = [3]; class C { one = one; } new C().one")).result).toBe("7");
+  });
+
   test("a value that displays itself is shown so, with bytes as base64", async () => {
     const { events } = await run(
       "({ [Symbol.for('Jupyter.display')]: async () => ({ 'text/plain': 'me', 'image/png': new Uint8Array([1, 2, 3]) }) })",
