@@ -218,7 +218,7 @@ function weightSizes(graph: Graph): Map<string, number> {
     if (w.dtype.includes("float") && w.shape.length > 0) sizes.set(w.name, sizeOf(w.shape));
   }
   for (const node of graph.nodes) {
-    const size = node.opType === "Identity" ? sizes.get(node.inputs[0]!) : undefined;
+    const size = node.opType === "Identity" || node.opType === "Cast" ? sizes.get(node.inputs[0]!) : undefined;
     if (size !== undefined) sizes.set(node.outputs[0]!, size);
   }
   return sizes;
