@@ -353,7 +353,12 @@ export class GraphBuilder {
     try {
       result = body(inner, trip, inputs);
       inner.output(condition, this.fresh("condition_out"));
-      for (const v of [...result.state, ...result.stacked]) inner.output(v, this.fresh("carried"));
+      // What the body computes is handed over under its own name: another one would cost a copy per trip.
+      const handedOver = new Set<string>();
+      for (const v of [...result.state, ...result.stacked]) {
+        inner.output(v, handedOver.has(v.name) ? this.fresh("carried") : v.name);
+        handedOver.add(v.name);
+      }
     } finally {
       this.root.active = outer;
     }

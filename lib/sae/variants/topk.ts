@@ -1,4 +1,4 @@
-import { mseLoss } from "../../train/index.js";
+import type { GraphBuilder, Value } from "../../program/index.js";
 import { auxK, countSinceFired, deadMask, firingCounter, sinceFired } from "../dead-features.js";
 import { checkK, preActivations, type SaeVariant } from "../variant.js";
 
@@ -22,9 +22,10 @@ export const topk: SaeVariant = {
   carried: firingCounter,
 
   /**
-   * Only k of F codes differ from 0, so the decoder's rows are gathered rather than multiplied through. Weight
-   * gradients are dense products all the same, which beat scattered sums; the codes are laid out with features first
-   * for them, so that no operand needs transposing.
+   * Only k of F codes differ from 0, so rows of the decoder are gathered rather than multiplied through, a few vectors
+   * at a time: what is gathered is used forward and backward while it is in the cache. Weight gradients are dense
+   * products all the same, which beat scattered sums; the codes are laid out with features first for them, so that no
+   * operand needs transposing.
    */
   step(g, x, weights, carried, config) {
     const { W_enc, b_enc, W_dec, b_dec } = weights;
@@ -36,34 +37,32 @@ export const topk: SaeVariant = {
 
     const centred = x.sub(b_dec);
     const pre = g.gemm(centred, W_enc, { transB: true, c: b_enc });
-    const [top, indices] = g.ops("TopK", [pre, g.ints([k])], { axis: 1, largest: 1, sorted: 0 }, 2) as [typeof x, typeof x];
+    const [top, indices] = g.ops("TopK", [pre, g.ints([k])], { axis: 1, largest: 1, sorted: 0 }, 2) as [Value, Value];
     const values = top.relu();
     const firing = values.sign();
 
-    const [reconstruction, aux] = g.composite([W_enc, b_enc, W_dec, b_dec], () => {
-      const rows = W_dec.gather(indices);
-      const decoded = values.reshape([batch, 1, k]).matmul(rows).reshape([batch, width]).add(b_dec);
-      const auxiliary =
-        auxCoefficient > 0 ? auxK(g, { centred, pre, residual: x.sub(decoded), dead, weights }, config) : undefined;
+    const [mse, aux] = g.composite([W_enc, b_enc, W_dec, b_dec], () => {
+      const { miss, along } = sparseDecode(g, { centred, indices, values, W_dec });
+      const scale = 1 / (batch * width);
+      const squares = g.op("ReduceSumSquare", [miss, g.ints([0, 1])], { keepdims: 0 }).mul(scale);
+      const auxiliary = auxCoefficient > 0 ? auxK(g, { centred, pre, residual: miss.neg(), dead, weights }, config) : undefined;
       return {
-        outputs: auxiliary === undefined ? [decoded] : [decoded, auxiliary.loss],
-        vjp: ([d, dAux]) => {
-          const dTop = rows
-            .matmul(d!.reshape([batch, width, 1]))
-            .reshape([batch, k])
-            .mul(firing);
+        outputs: auxiliary === undefined ? [squares] : [squares, auxiliary.loss],
+        vjp: ([dSquares, dAux]) => {
+          const factor = dSquares!.mul(2 * scale);
+          const d = miss.mul(factor);
+          const dTop = along.mul(firing).mul(factor);
           const position = indices.transpose([1, 0]);
-          const byFeature = (v: typeof x): typeof x =>
-            g.op("ScatterElements", [g.full([features, batch], 0), position, v.transpose([1, 0])], { axis: 0 });
-          const bias = g.op("ScatterElements", [g.full([features], 0), indices.reshape([batch * k]), dTop.reshape([batch * k])], {
-            axis: 0,
-            reduction: "add",
-          });
+          const idle = idleColumns(batch);
+          const byFeature = (v: Value): Value =>
+            g.op("ScatterElements", [g.full([features, batch + idle], 0), position, v.transpose([1, 0])], { axis: 0 });
+          const padded = (v: Value): Value => (idle === 0 ? v : v.pad([0, 0, idle, 0]));
+          const bias = g.op("ScatterElements", [g.full([features], 0), flat(indices), flat(dTop)], { axis: 0, reduction: "add" });
           const whole = {
-            W_enc: g.gemm(byFeature(dTop), centred),
+            W_enc: g.gemm(byFeature(dTop), padded(centred)),
             b_enc: bias,
-            W_dec: g.gemm(byFeature(values), d!),
-            b_dec: d!.sum([0]).sub(bias.reshape([1, features]).matmul(W_enc).reshape([width])),
+            W_dec: g.gemm(byFeature(values), padded(d)),
+            b_dec: d.sum([0]).sub(bias.reshape([1, features]).matmul(W_enc).reshape([width])),
           };
           const all = auxiliary === undefined ? whole : auxiliary.gradients(dAux!).addTo(whole);
           return [all.W_enc, all.b_enc, all.W_dec, all.b_dec];
@@ -71,16 +70,58 @@ export const topk: SaeVariant = {
       };
     });
 
-    const mse = mseLoss(g, reconstruction!, x);
-    const flat = [batch * k];
-    const fired = g.op("ScatterElements", [g.full([features], 0), indices.reshape(flat), firing.reshape(flat)], {
-      axis: 0,
-      reduction: "max",
-    });
+    const fired = g.op("ScatterElements", [g.full([features], 0), flat(indices), flat(firing)], { axis: 0, reduction: "max" });
     return {
-      loss: aux === undefined ? mse : mse.add(aux),
-      metrics: { mse, l0: firing.sum().mul(1 / batch), dead: dead.cast("float32").mean() },
+      loss: aux === undefined ? mse! : mse!.add(aux),
+      metrics: { mse: mse!, l0: firing.sum().mul(1 / batch), dead: dead.cast("float32").mean() },
       carried: { [sinceFired]: countSinceFired(counter, fired, batch) },
     };
   },
 };
+
+function flat(v: Value): Value {
+  return v.reshape([v.size]);
+}
+
+/** Bytes of gathered decoder rows at a time: what a core's own cache holds. */
+const gatheredBytes = 2 ** 21;
+
+/**
+ * x̂ − x, and its product with each decoder row in use.
+ * @returns miss [batch, d] and along [batch, k]
+ */
+function sparseDecode(
+  g: GraphBuilder,
+  { centred, indices, values, W_dec }: { centred: Value; indices: Value; values: Value; W_dec: Value },
+): { miss: Value; along: Value } {
+  const [batch, width] = centred.dims as [number, number];
+  const k = indices.dim(1);
+  const rows = Math.max(1, Math.min(batch, Math.floor(gatheredBytes / (4 * k * width))));
+  const lengths = Array.from({ length: Math.ceil(batch / rows) }, (_, i) => Math.min(rows, batch - i * rows));
+  const parts = (v: Value): Value[] => (lengths.length === 1 ? [v] : v.split(0, lengths));
+  const [x, z] = [parts(centred), parts(values)];
+  const decoded = parts(indices).map((index, i) => {
+    const atoms = W_dec.gather(index);
+    const n = lengths[i]!;
+    const miss = z[i]!.reshape([n, 1, k]).matmul(atoms).reshape([n, width]).sub(x[i]!);
+    return { miss, along: atoms.matmul(miss.reshape([n, width, 1])).reshape([n, k]) };
+  });
+  return {
+    miss: g.concat(
+      decoded.map((part) => part.miss),
+      0,
+    ),
+    along: g.concat(
+      decoded.map((part) => part.along),
+      0,
+    ),
+  };
+}
+
+/**
+ * Empty columns that keep the rows of a [features, batch] matrix from lying a power of two of bytes apart: such rows
+ * evict one another from the cache, which slows the matrix product by a third.
+ */
+function idleColumns(batch: number): number {
+  return batch % 128 === 0 ? 16 : 0;
+}
