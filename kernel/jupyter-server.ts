@@ -84,6 +84,9 @@ export class JupyterServer {
     });
     process.on("SIGINT", () => this.#interrupt());
     process.on("SIGTERM", () => this.#closed());
+    // A Jupyter that crashed cannot ask for a shutdown.
+    const parent = process.ppid;
+    setInterval(() => process.ppid !== parent && this.#closed(), 1_000).unref();
     this.#publish("status", { execution_state: "starting" }, undefined);
     void this.#receive(this.#sockets.shell, (message) => this.#enqueue(this.#sockets.shell, message));
     void this.#receive(this.#sockets.control, (message) => this.#handle(this.#sockets.control, message));

@@ -1,3 +1,7 @@
+import { fork } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EngineProcess, runCell, temporaryFolder } from "./compiled.js";
 
@@ -63,20 +67,41 @@ describe("a cell that takes its process along ends with an error", () => {
   });
 });
 
-test("the engine process ends when its front end is gone", async () => {
-  const { fork } = await import("node:child_process");
-  const { fileURLToPath } = await import("node:url");
-  const parent = fork(fileURLToPath(new URL("./orphan-maker.mjs", import.meta.url)), [folder], { silent: true });
-  const pid = await new Promise<number>((resolve) => parent.once("message", (message) => resolve(Number(message))));
-  parent.kill("SIGKILL");
-  const alive = (): boolean => {
+describe("nothing is left behind", () => {
+  test("by a front end that is killed: its engine ends, even in a loop", async () => {
+    await expectToEnd(await orphan(folder));
+  });
+
+  test("by a Jupyter that is killed: its kernel ends", async () => {
+    const file = path.join(folder, "connection.json");
+    const ports = { shell_port: 0, control_port: 0, iopub_port: 0, stdin_port: 0, hb_port: 0 };
+    writeFileSync(
+      file,
+      JSON.stringify({ transport: "tcp", ip: "127.0.0.1", key: "k", signature_scheme: "hmac-sha256", ...ports }),
+    );
+    await expectToEnd(await orphan(folder, file));
+  });
+
+  /** Process id of what a killed parent had started. */
+  async function orphan(...args: string[]): Promise<number> {
+    const parent = fork(fileURLToPath(new URL("./orphan-maker.mjs", import.meta.url)), args, { silent: true });
+    const pid = await new Promise<number>((resolve) => parent.once("message", (message) => resolve(Number(message))));
+    expect(isAlive(pid)).toBe(true);
+    parent.kill("SIGKILL");
+    return pid;
+  }
+
+  async function expectToEnd(pid: number): Promise<void> {
+    for (let waited = 0; isAlive(pid) && waited < 60_000; waited += 100) await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(isAlive(pid)).toBe(false);
+  }
+
+  function isAlive(pid: number): boolean {
     try {
       process.kill(pid, 0);
       return true;
     } catch {
       return false;
     }
-  };
-  for (let waited = 0; alive() && waited < 60_000; waited += 100) await new Promise((resolve) => setTimeout(resolve, 100));
-  expect(alive()).toBe(false);
+  }
 });
