@@ -25,8 +25,8 @@ export interface AuxKInputs {
   readonly centred: Value;
   /** [batch, F] */
   readonly pre: Value;
-  /** x − x̂ [batch, d]; taken as a constant */
-  readonly residual: Value;
+  /** x̂ − x [batch, d]; taken as a constant */
+  readonly miss: Value;
   /** bool [F] */
   readonly dead: Value;
   readonly weights: SaeValues;
@@ -51,7 +51,7 @@ export interface AuxKGradients {
  */
 export function auxK(
   g: GraphBuilder,
-  { centred, pre, residual, dead, weights }: AuxKInputs,
+  { centred, pre, miss, dead, weights }: AuxKInputs,
   { auxCoefficient, auxActivation, width }: SaeTrainingConfig,
 ): { loss: Value; gradients(cotangent: Value): AuxKGradients } {
   const rows = g.op("NonZero", [dead.cast("float32")]).reshape([-1]);
@@ -63,15 +63,16 @@ export function auxK(
   const scatter = (values: Value): Value => g.op("ScatterElements", [g.fullLike(ofDead, 0), at, values], { axis: 1 });
   const values = auxActivation === "relu" ? top!.relu() : top!;
   const codes = scatter(values);
-  const miss = codes.matmul(decoder).sub(residual);
+  // ê − e, where e = −miss
+  const left = codes.matmul(decoder).add(miss);
   const square = (v: Value): Value => g.op("ReduceSumSquare", [v, g.ints([0, 1])], { keepdims: 0 });
-  const variance = square(residual.sub(residual.mean([0], true))).add(1e-20);
+  const variance = square(miss.sub(miss.mean([0], true))).add(1e-20);
   const weight = count.cast("float32").reshape([]).minimum(1).mul(auxCoefficient).div(variance);
   return {
-    loss: square(miss).mul(weight),
+    loss: square(left).mul(weight),
     gradients: (cotangent) => ({
       addTo(whole) {
-        const d = miss.mul(cotangent.mul(weight).mul(2));
+        const d = left.mul(cotangent.mul(weight).mul(2));
         const dCodes = d.matmul(decoder.transpose([1, 0]));
         const passes = auxActivation === "relu" ? codes.sign() : scatter(g.fullLike(top!, 1));
         const dPre = dCodes.mul(passes);

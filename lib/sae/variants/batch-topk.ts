@@ -52,7 +52,7 @@ export const batchTopK: SaeVariant = {
       auxCoefficient === 0
         ? []
         : g.composite([W_enc, b_enc, W_dec, b_dec], () => {
-            const inputs = { centred: x.sub(b_dec), pre, residual: x.sub(reconstruction), dead, weights };
+            const inputs = { centred: x.sub(b_dec), pre, miss: reconstruction.sub(x), dead, weights };
             const { loss, gradients } = auxK(g, inputs, config);
             return {
               outputs: [loss],

@@ -45,7 +45,7 @@ export const topk: SaeVariant = {
       const { miss, along } = sparseDecode(g, { centred, indices, values, W_dec });
       const scale = 1 / (batch * width);
       const squares = g.op("ReduceSumSquare", [miss, g.ints([0, 1])], { keepdims: 0 }).mul(scale);
-      const auxiliary = auxCoefficient > 0 ? auxK(g, { centred, pre, residual: miss.neg(), dead, weights }, config) : undefined;
+      const auxiliary = auxCoefficient > 0 ? auxK(g, { centred, pre, miss, dead, weights }, config) : undefined;
       return {
         outputs: auxiliary === undefined ? [squares] : [squares, auxiliary.loss],
         vjp: ([dSquares, dAux]) => {
