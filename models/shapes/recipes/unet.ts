@@ -9,7 +9,7 @@ import { exampleAt, shapesTokenizer } from "../dataset.js";
 import { encodeScenes, type LatentSet, scalingFactor } from "../latents.js";
 import { type Recipe, trainLogged } from "./harness.js";
 
-const batch = 32;
+export const batch = 32;
 const steps = 3200;
 /** The learning rate stays high, then falls to zero over the last steps (arXiv:2405.18392). */
 const cooldown = 750;
@@ -20,7 +20,7 @@ const dropout = 0.1;
 /** Min-SNR-γ weighting of the noise error (arXiv:2303.09556). */
 const gamma = 5;
 
-const spec: TrainingSpec = {
+export const spec: TrainingSpec = {
   inputs: {
     noisy: { dtype: "float32", shape: [batch, 4, 16, 16] },
     noise: { dtype: "float32", shape: [batch, 4, 16, 16] },

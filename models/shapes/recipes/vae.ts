@@ -7,10 +7,11 @@ import { vaeConfig } from "../config.js";
 import { sceneBatch } from "../dataset.js";
 import { type Recipe, trainLogged } from "./harness.js";
 
-/** First on crops, which cost a quarter, then on whole pictures. */
+/** First on crops, which cost a quarter, then on whole pictures, briefly and at length. */
 const phases = [
   { name: "vae-crops", size: 32, batch: 32, steps: 800, learningRate: 3e-3, final: 5e-4 },
-  { name: "vae", size: 64, batch: 16, steps: 500, learningRate: 1e-3, final: 0 },
+  { name: "vae-short", size: 64, batch: 16, steps: 500, learningRate: 1e-3, final: 0 },
+  { name: "vae", size: 64, batch: 16, steps: 2200, learningRate: 2e-3, final: 0 },
 ] as const;
 
 /** Weight of the KL term, per latent element against per-pixel squared error. */
