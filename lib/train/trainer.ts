@@ -2,7 +2,15 @@ import { initialize, type Parameter } from "../program/index.js";
 import { openSession, type ResidentTensor, type Session, type SessionOptions, uploadTensor } from "../runtime/index.js";
 import { float32, Rng, sizeOf, Tensor, zeros } from "../tensor/index.js";
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
-import { coefficientsOf, stateKinds, stateName, type TrainingGraph, type TrainingSpec, trainingGraph } from "./training-graph.js";
+import {
+  coefficientsOf,
+  type Slab,
+  stateKinds,
+  stateName,
+  type TrainingGraph,
+  type TrainingSpec,
+  trainingGraph,
+} from "./training-graph.js";
 
 /** One step's feeds, by input name. */
 export type StepFeeds = Readonly<Record<string, Tensor>>;
@@ -41,7 +49,7 @@ export class Trainer {
   ) {
     this.spec = spec;
     this.graph = graph;
-    this.parameters = graph.parameters;
+    this.parameters = graph.slabs.flatMap((slab) => slab.parameters);
     this.session = session;
     this.state = state;
     this.stepCount = step;
@@ -104,7 +112,15 @@ export class Trainer {
   /** The weights, or their running average. */
   async weights(kind: "weight" | "ema" = "weight"): Promise<Record<string, Tensor>> {
     const out: Record<string, Tensor> = {};
-    for (const { name } of this.parameters) out[name] = await this.state.get(stateName(kind, name))!.read();
+    for (const slab of this.graph.slabs) {
+      const { data } = (await this.state.get(stateName(kind, slab.name))!.read()) as Tensor<"float32">;
+      let at = 0;
+      for (const { name, shape } of slab.parameters) {
+        const end = at + sizeOf(shape);
+        out[name] = float32(data.slice(at, end), shape);
+        at = end;
+      }
+    }
     return { ...this.spec.frozen, ...out };
   }
 
@@ -129,22 +145,41 @@ export class Trainer {
 }
 
 function startState(spec: TrainingSpec, graph: TrainingGraph, { seed = 0, weights = {} }: TrainerOptions): Map<string, Tensor> {
+  const parameters = graph.slabs.flatMap((slab) => slab.parameters);
   const drawn = initialize(
-    graph.parameters.filter((p) => weights[p.name] === undefined),
+    parameters.filter((p) => weights[p.name] === undefined),
     new Rng([seed, 0x696e6974]),
   );
+  const startOf = ({ name, shape }: Parameter): Tensor<"float32"> => {
+    const weight = weights[name] ?? drawn[name]!;
+    if (weight.shape.join() !== shape.join() || weight.dtype !== "float32")
+      throw new RangeError(`Trainer: weight ${name} should be float32 [${shape.join(", ")}], got ${weight}`);
+    return weight as Tensor<"float32">;
+  };
   const kinds = stateKinds(spec);
-  const trained = graph.parameters.flatMap((p) => {
-    const weight = weights[p.name] ?? drawn[p.name]!;
-    if (weight.shape.join() !== p.shape.join())
-      throw new RangeError(`Trainer: weight ${p.name} should be [${p.shape.join(", ")}], got ${weight}`);
-    return kinds.map((kind) => [stateName(kind, p.name), kind === "weight" || kind === "ema" ? weight : zeros(p.shape)] as const);
+  const trained = graph.slabs.flatMap((slab) => {
+    const weight = packed(slab, slab.parameters.map(startOf));
+    return kinds.map(
+      (kind) => [stateName(kind, slab.name), kind === "weight" || kind === "ema" ? weight : zeros(slab.shape)] as const,
+    );
   });
   const carried = Object.entries(spec.carried ?? {}).map(
     ([name, { shape, start }]) =>
       [stateName("carried", name), float32(new Float32Array(sizeOf(shape)).fill(start), shape)] as const,
   );
   return new Map<string, Tensor>([...trained, ...carried]);
+}
+
+/** The tensors of a slab's parameters, end to end. */
+function packed({ shape }: Slab, tensors: readonly Tensor<"float32">[]): Tensor<"float32"> {
+  if (tensors.length === 1) return tensors[0]!.reshape(shape);
+  const data = new Float32Array(sizeOf(shape));
+  let at = 0;
+  for (const tensor of tensors) {
+    data.set(tensor.data, at);
+    at += tensor.size;
+  }
+  return float32(data, shape);
 }
 
 function stateFrom(checkpoint: Checkpoint, graph: TrainingGraph, path: string): Map<string, Tensor> {
