@@ -44,16 +44,19 @@ export const clipImageConfig: ConvNetConfig = { widths: [24, 48, 96], stem: { ke
 
 export const clipTextConfig: ClipTextConfig = { ...textConfig, hidden_size: 64, intermediate_size: 128 };
 
-/** The noise schedule, as scheduler_config.json of Stable Diffusion states it. */
+/**
+ * The noise schedule, as scheduler_config.json of Stable Diffusion 2 states it, with β of DDPM: Stable Diffusion's own
+ * leaves so much of a 16×16 latent's mean in the last timestep that the net reads colours from it (arXiv:2305.08891).
+ */
 export const schedulerConfig = {
   _class_name: "DDIMScheduler",
-  beta_start: 0.00085,
-  beta_end: 0.012,
-  beta_schedule: "scaled_linear",
+  beta_start: 0.0001,
+  beta_end: 0.02,
+  beta_schedule: "linear",
   num_train_timesteps: 1000,
-  prediction_type: "epsilon",
+  prediction_type: "v_prediction",
   clip_sample: false,
-  set_alpha_to_one: false,
-  steps_offset: 1,
-  timestep_spacing: "leading",
+  set_alpha_to_one: true,
+  steps_offset: 0,
+  timestep_spacing: "trailing",
 } as const;

@@ -14,7 +14,13 @@ export interface LatentSet {
 const encodeBatch = 32;
 
 /** Encodes scenes 0…count−1 of the stream `seed`, once: the result is kept in `cache`. */
-export async function encodeScenes(weights: Readonly<Record<string, Tensor>>, seed: number, count: number, cache: string, signal?: AbortSignal): Promise<LatentSet> {
+export async function encodeScenes(
+  weights: Readonly<Record<string, Tensor>>,
+  seed: number,
+  count: number,
+  cache: string,
+  signal?: AbortSignal,
+): Promise<LatentSet> {
   if (existsSync(cache)) {
     const { mean, deviation } = readSafetensors(cache).tensors as Record<string, Tensor<"float32">>;
     if (mean!.shape[0] === count) return { mean: mean!, deviation: deviation! };
@@ -36,7 +42,8 @@ export async function encodeScenes(weights: Readonly<Record<string, Tensor>>, se
     const data = (out as Tensor<"float32">).data;
     for (let i = 0; i < Math.min(encodeBatch, count - done); i++) {
       mean.set(data.subarray(2 * i * latent, (2 * i + 1) * latent), (done + i) * latent);
-      for (let j = 0; j < latent; j++) deviation[(done + i) * latent + j] = Math.exp(0.5 * Math.min(Math.max(data[(2 * i + 1) * latent + j]!, -30), 20));
+      for (let j = 0; j < latent; j++)
+        deviation[(done + i) * latent + j] = Math.exp(0.5 * Math.min(Math.max(data[(2 * i + 1) * latent + j]!, -30), 20));
     }
     if ((done / encodeBatch) % 50 === 0) process.stderr.write(`encoding scenes ${done}/${count}\n`);
   }

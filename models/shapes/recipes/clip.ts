@@ -110,14 +110,14 @@ async function measure(clip: ContrastiveEncoder): Promise<Readonly<Record<string
 export const clipRecipe: Recipe = {
   name: "clip",
   about: "contrastive encoder of pictures and captions, 64 numbers each",
-  async run({ checkpoints, signal }) {
-    const trainer = await trainLogged("clip", spec, {
+  async run(options) {
+    const { checkpoints } = options;
+    const trainer = await trainLogged(options, "clip", spec, {
       seed,
       steps,
       learningRate: withWarmup(100, cosineRate(2e-3, steps)),
       checkpoint: join(checkpoints, "clip.safetensors"),
       checkpointEvery: 200,
-      ...(signal === undefined ? {} : { signal }),
       async batch(step): Promise<StepFeeds> {
         const { images, tokens } = await sceneBatch(seed, step, batch);
         return { images, input_ids: tokens };

@@ -11,7 +11,9 @@ type Weights = Readonly<Record<string, Tensor>>;
 
 /** The weights of one net of a joint training, without the net's prefix. */
 function under(weights: Weights, prefix: string): Weights {
-  return Object.fromEntries(Object.entries(weights).flatMap(([name, w]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), w]] : [])));
+  return Object.fromEntries(
+    Object.entries(weights).flatMap(([name, w]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), w]] : [])),
+  );
 }
 
 function unetModel(weights: Weights): Model {
@@ -19,14 +21,22 @@ function unetModel(weights: Weights): Model {
   const { sample_size: size, in_channels: channels } = unetConfig;
   const sample = g.input("sample", "float32", ["batch", channels, size, size]);
   const timestep = g.input("timestep", "int64", []);
-  const context = g.input("encoder_hidden_states", "float32", ["batch", textConfig.max_position_embeddings, unetConfig.cross_attention_dim]);
+  const context = g.input("encoder_hidden_states", "float32", [
+    "batch",
+    textConfig.max_position_embeddings,
+    unetConfig.cross_attention_dim,
+  ]);
   g.output(unet2dCondition(g, unetConfig, sample, timestep, context), "out_sample");
   return g.model({ weights });
 }
 
 function textEncoderModel(weights: Weights): Model {
   const g = new GraphBuilder({ name: "text_encoder" });
-  const { lastHiddenState, pooled } = clipText(g, textConfig, g.input("input_ids", "int64", ["batch", textConfig.max_position_embeddings]));
+  const { lastHiddenState, pooled } = clipText(
+    g,
+    textConfig,
+    g.input("input_ids", "int64", ["batch", textConfig.max_position_embeddings]),
+  );
   g.output(lastHiddenState, "last_hidden_state");
   g.output(pooled, "pooler_output");
   return g.model({ weights });
@@ -34,9 +44,17 @@ function textEncoderModel(weights: Weights): Model {
 
 function vaeModels(weights: Weights): { encoder: Model; decoder: Model } {
   const e = new GraphBuilder({ name: "vae_encoder" });
-  e.output(vaeEncoder(e, vaeConfig, e.input("sample", "float32", ["batch", 3, vaeConfig.sample_size, vaeConfig.sample_size])), "latent_parameters");
+  e.output(
+    vaeEncoder(e, vaeConfig, e.input("sample", "float32", ["batch", 3, vaeConfig.sample_size, vaeConfig.sample_size])),
+    "latent_parameters",
+  );
   const d = new GraphBuilder({ name: "vae_decoder" });
-  const latent = d.input("latent_sample", "float32", ["batch", vaeConfig.latent_channels, unetConfig.sample_size, unetConfig.sample_size]);
+  const latent = d.input("latent_sample", "float32", [
+    "batch",
+    vaeConfig.latent_channels,
+    unetConfig.sample_size,
+    unetConfig.sample_size,
+  ]);
   d.output(vaeDecoder(d, vaeConfig, latent), "sample");
   return { encoder: e.model({ weights }), decoder: d.model({ weights }) };
 }
@@ -56,7 +74,12 @@ async function writeNetwork(folder: string, name: string, model: Model, config: 
 export async function exportPipeline(checkpoints: string, folder: string): Promise<void> {
   const vae = readSafetensors(join(checkpoints, "vae.weights.safetensors")).tensors;
   const { tensors: joint, metadata } = readSafetensors(join(checkpoints, "unet.weights.safetensors"));
-  const autoencoder = { ...vaeConfig, scaling_factor: Number(metadata.scalingFactor), _class_name: "AutoencoderKL", act_fn: "silu" };
+  const autoencoder = {
+    ...vaeConfig,
+    scaling_factor: Number(metadata.scalingFactor),
+    _class_name: "AutoencoderKL",
+    act_fn: "silu",
+  };
   await mkdir(join(folder, "tokenizer"), { recursive: true });
   for (const file of ["vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"]) {
     if (folder !== shapesFolder) await copyFile(join(shapesFolder, "tokenizer", file), join(folder, "tokenizer", file));

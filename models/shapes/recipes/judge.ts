@@ -31,14 +31,14 @@ export function scenesOf(split: Split, start: number, n: number, options: SceneO
 export const judgeRecipe: Recipe = {
   name: "judge",
   about: "classifiers of shape, colour, background, count, size, texture and coloured shapes",
-  async run({ checkpoints, signal }) {
-    const trainer = await trainLogged("judge", classifierSpec(plan), {
+  async run(options) {
+    const { checkpoints } = options;
+    const trainer = await trainLogged(options, "judge", classifierSpec(plan), {
       seed,
       steps,
       learningRate: withWarmup(50, cosineRate(learningRate, steps)),
       checkpoint: join(checkpoints, "judge.safetensors"),
       checkpointEvery: 200,
-      ...(signal === undefined ? {} : { signal }),
       batch(step): StepFeeds {
         const scenes = scenesOf("judge", step * plan.batch, plan.batch, {}, 0.4);
         return { images: disturbPictures(renderBatch(scenes), new Rng([seed, step])), ...answerFeeds(plan, scenes) };

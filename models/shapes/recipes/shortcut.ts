@@ -16,13 +16,13 @@ const correlated: SceneOptions = { kinds: ["single"], shortcut };
 export const shortcutRecipe: Recipe = {
   name: "shortcut",
   about: "shape classifier that learned to look at colour",
-  async run({ checkpoints, signal }) {
-    const trainer = await trainLogged("shortcut", classifierSpec(plan), {
+  async run(options) {
+    const { checkpoints } = options;
+    const trainer = await trainLogged(options, "shortcut", classifierSpec(plan), {
       seed: 402,
       steps,
       learningRate: withWarmup(20, cosineRate(2e-3, steps)),
       checkpoint: join(checkpoints, "shortcut.safetensors"),
-      ...(signal === undefined ? {} : { signal }),
       batch(step): StepFeeds {
         const scenes = scenesOf("judge", step * plan.batch, plan.batch, correlated);
         return { images: renderBatch(scenes), ...answerFeeds(plan, scenes) };

@@ -1,97 +1,102 @@
 import { join } from "node:path";
 import { alphasCumprod, betas } from "../../../lib/diffusion/schedules/index.js";
 import { clipText, unet2dCondition } from "../../../lib/program/index.js";
-import { float32, int64, readSafetensors, Rng, type Tensor, writeSafetensors } from "../../../lib/tensor/index.js";
-import { adamw, cooldownRate, type StepFeeds, type TrainingSpec, withWarmup } from "../../../lib/train/index.js";
+import { float32, int64, Rng, readSafetensors, type Tensor, writeSafetensors } from "../../../lib/tensor/index.js";
+import { adamw, cooldownRate, mseLoss, type StepFeeds, type TrainingSpec, withWarmup } from "../../../lib/train/index.js";
 import { captionOf } from "../caption.js";
 import { schedulerConfig, textConfig, unetConfig } from "../config.js";
 import { exampleAt, shapesTokenizer } from "../dataset.js";
 import { encodeScenes, type LatentSet, scalingFactor } from "../latents.js";
 import { type Recipe, trainLogged } from "./harness.js";
 
-export const batch = 32;
-const steps = 3200;
+const batch = 32;
+const steps = 15_000;
 /** The learning rate stays high, then falls to zero over the last steps (arXiv:2405.18392). */
-const cooldown = 750;
-const sceneCount = 24_000;
+const cooldown = 4000;
+const sceneCount = 30_000;
 const sceneSeed = 21;
 /** Share of captions replaced by the empty one, for classifier-free guidance (arXiv:2207.12598). */
 const dropout = 0.1;
-/** Min-SNR-γ weighting of the noise error (arXiv:2303.09556). */
-const gamma = 5;
 
-export const spec: TrainingSpec = {
+const spec: TrainingSpec = {
   inputs: {
     noisy: { dtype: "float32", shape: [batch, 4, 16, 16] },
-    noise: { dtype: "float32", shape: [batch, 4, 16, 16] },
+    velocity: { dtype: "float32", shape: [batch, 4, 16, 16] },
     timesteps: { dtype: "int64", shape: [batch] },
-    weights: { dtype: "float32", shape: [batch] },
     tokens: { dtype: "int64", shape: [batch, textConfig.max_position_embeddings] },
   },
   optimizer: adamw({ beta2: 0.99, weightDecay: 0.01 }),
   clipNorm: 1,
-  emaDecay: 0.999,
+  emaDecay: 0.9995,
   stepsPerRun: 1,
-  loss(g, { noisy, noise, timesteps, weights, tokens }) {
+  loss(g, { noisy, velocity, timesteps, tokens }) {
     const { lastHiddenState } = g.scope("text_encoder", () => clipText(g, textConfig, tokens!));
     const predicted = g.scope("unet", () => unet2dCondition(g, unetConfig, noisy!, timesteps!, lastHiddenState));
-    const d = predicted.sub(noise!);
-    const perImage = g.op("ReduceSumSquare", [d, g.ints([1, 2, 3])], { keepdims: 0 }).mul(1 / 1024);
-    return { loss: perImage.mul(weights!).mean(), metrics: { mse: perImage.mean() } };
+    return { loss: mseLoss(g, predicted, velocity!) };
   },
 };
 
-/** Step `step`'s data: scenes picked at random, fresh captions, fresh noise; all from the step's own random stream. */
+/**
+ * Step `step`'s data: scenes picked at random, fresh captions, fresh noise; all from the step's own random stream.
+ * The target is v = √ᾱ·ε − √(1−ᾱ)·x₀ (arXiv:2202.00512), which asks for the picture where there is nothing but noise:
+ * there the prompt alone decides.
+ */
 async function stepData(set: LatentSet, scale: number, alphaBar: Float64Array, step: number): Promise<StepFeeds> {
   const rng = new Rng([31, step]);
   const n = 1024;
   const noise = rng.normals(batch * n);
   const posterior = rng.normals(batch * n);
   const noisy = new Float32Array(batch * n);
+  const velocity = new Float32Array(batch * n);
   const timesteps: number[] = [];
-  const weights = new Float32Array(batch);
   const captions: string[] = [];
   for (let i = 0; i < batch; i++) {
     const index = rng.int(sceneCount);
     // one timestep from each of `batch` equal parts of the schedule: the same distribution, less variance
     const t = Math.floor(((i + rng.uniform()) / batch) * alphaBar.length);
-    const signal = Math.sqrt(alphaBar[t]!) * scale;
+    const alpha = Math.sqrt(alphaBar[t]!);
     const sigma = Math.sqrt(1 - alphaBar[t]!);
     for (let j = 0; j < n; j++) {
       const at = index * n + j;
-      noisy[i * n + j] = signal * (set.mean.data[at]! + set.deviation.data[at]! * posterior[i * n + j]!) + sigma * noise[i * n + j]!;
+      const latent = scale * (set.mean.data[at]! + set.deviation.data[at]! * posterior[i * n + j]!);
+      noisy[i * n + j] = alpha * latent + sigma * noise[i * n + j]!;
+      velocity[i * n + j] = alpha * noise[i * n + j]! - sigma * latent;
     }
     timesteps.push(t);
-    const snr = alphaBar[t]! / (1 - alphaBar[t]!);
-    weights[i] = Math.min(snr, gamma) / snr;
     captions.push(rng.uniform() < dropout ? "" : captionOf(exampleAt(sceneSeed, index).scene, rng.fork(i)));
   }
   const tokenizer = await shapesTokenizer();
   return {
     noisy: float32(noisy, [batch, 4, 16, 16]),
-    noise: float32(noise, [batch, 4, 16, 16]),
+    velocity: float32(velocity, [batch, 4, 16, 16]),
     timesteps: int64(timesteps),
-    weights: float32(weights),
     tokens: tokenizer.encodeBatch(captions),
   };
 }
 
 export const unetRecipe: Recipe = {
   name: "unet",
-  about: "text encoder and noise predictor, trained together on latents",
-  async run({ checkpoints, signal }) {
+  about: "text encoder and U-Net, trained together on latents to predict v",
+  async run(options) {
+    const { checkpoints, signal } = options;
     const vae = readSafetensors(join(checkpoints, "vae.weights.safetensors")).tensors;
     const set = await encodeScenes(vae, sceneSeed, sceneCount, join(checkpoints, "latents.safetensors"), signal);
     const scale = scalingFactor(set);
-    const alphaBar = alphasCumprod(betas({ schedule: schedulerConfig.beta_schedule, count: 1000, start: schedulerConfig.beta_start, end: schedulerConfig.beta_end }));
-    const trainer = await trainLogged("unet", spec, {
+    const alphaBar = alphasCumprod(
+      betas({
+        schedule: schedulerConfig.beta_schedule,
+        count: 1000,
+        start: schedulerConfig.beta_start,
+        end: schedulerConfig.beta_end,
+      }),
+    );
+    const trainer = await trainLogged(options, "unet", spec, {
       seed: 41,
       steps,
-      learningRate: withWarmup(100, cooldownRate(1.2e-3, steps, cooldown)),
+      learningRate: withWarmup(100, cooldownRate(1e-3, steps, cooldown)),
       checkpoint: join(checkpoints, "unet.safetensors"),
       checkpointEvery: 200,
       logEvery: 50,
-      ...(signal === undefined ? {} : { signal }),
       batch: (step) => stepData(set, scale, alphaBar, step),
     });
     const weights: Record<string, Tensor> = await trainer.weights("ema");

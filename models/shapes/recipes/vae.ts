@@ -1,8 +1,16 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { vaeDecoder, vaeEncoder } from "../../../lib/program/index.js";
-import { float32, readSafetensors, Rng, type Tensor, writeSafetensors } from "../../../lib/tensor/index.js";
-import { adamw, cosineRate, gaussianKl, mseLoss, type StepFeeds, type TrainingSpec, withWarmup } from "../../../lib/train/index.js";
+import { float32, Rng, readSafetensors, type Tensor, writeSafetensors } from "../../../lib/tensor/index.js";
+import {
+  adamw,
+  cosineRate,
+  gaussianKl,
+  mseLoss,
+  type StepFeeds,
+  type TrainingSpec,
+  withWarmup,
+} from "../../../lib/train/index.js";
 import { vaeConfig } from "../config.js";
 import { sceneBatch } from "../dataset.js";
 import { type Recipe, trainLogged } from "./harness.js";
@@ -58,7 +66,8 @@ function crop(images: Tensor<"float32">, size: number, rng: Rng): Tensor<"float3
 export const vaeRecipe: Recipe = {
   name: "vae",
   about: "autoencoder 64×64×3 ↔ 16×16×4",
-  async run({ checkpoints, signal }) {
+  async run(options) {
+    const { checkpoints } = options;
     let weights: Record<string, Tensor> | undefined;
     for (const [index, phase] of phases.entries()) {
       const finished = join(checkpoints, `${phase.name}.weights.safetensors`);
@@ -66,19 +75,21 @@ export const vaeRecipe: Recipe = {
         weights = { ...readSafetensors(finished).tensors };
         continue;
       }
-      const trainer = await trainLogged(phase.name, spec(phase.size, phase.batch), {
+      const trainer = await trainLogged(options, phase.name, spec(phase.size, phase.batch), {
         seed: 11,
         ...(weights === undefined ? {} : { weights }),
         steps: phase.steps,
         learningRate: withWarmup(50, cosineRate(phase.learningRate, phase.steps, phase.final)),
         checkpoint: join(checkpoints, `${phase.name}.safetensors`),
         checkpointEvery: 100,
-        ...(signal === undefined ? {} : { signal }),
         async batch(step): Promise<StepFeeds> {
           const { images } = await sceneBatch(101 + index, step, phase.batch);
           const rng = new Rng([11, index, step]);
           const latent = phase.size / 4;
-          return { images: crop(images, phase.size, rng), noise: float32(rng.normals(phase.batch * 4 * latent * latent), [phase.batch, 4, latent, latent]) };
+          return {
+            images: crop(images, phase.size, rng),
+            noise: float32(rng.normals(phase.batch * 4 * latent * latent), [phase.batch, 4, latent, latent]),
+          };
         },
       });
       weights = await trainer.weights("ema");
