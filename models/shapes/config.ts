@@ -36,11 +36,11 @@ export const unetConfig: UNetConfig = {
   sample_size: 16,
 };
 
-export const judgeConfig: ConvNetConfig = { widths: [12, 24, 48, 96], groups: 4, features: 128 };
+export const judgeConfig: ConvNetConfig = { widths: [16, 32, 64, 128], groups: 8, features: 128 };
 
 export const shortcutConfig: ConvNetConfig = { widths: [8, 16, 32], stem: { kernel: 7, stride: 4 }, groups: 2, features: 32 };
 
-export const clipImageConfig: ConvNetConfig = { widths: [24, 48, 96], stem: { kernel: 7, stride: 4 }, groups: 8, features: 128 };
+export const clipImageConfig: ConvNetConfig = { widths: [16, 32, 64, 96], groups: 8, features: 128 };
 
 export const clipTextConfig: ClipTextConfig = { ...textConfig, hidden_size: 64, intermediate_size: 128 };
 

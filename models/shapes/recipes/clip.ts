@@ -17,7 +17,7 @@ import { writeJson } from "./classifier.js";
 import { type Recipe, trainLogged } from "./harness.js";
 
 const batch = 64;
-const steps = 1300;
+const steps = 5000;
 const seed = 501;
 const width = 64;
 

@@ -13,9 +13,9 @@ import { type Recipe, trainLogged } from "./harness.js";
 const plan: ClassifierPlan = {
   net: judgeConfig,
   heads: ["shape", "colour", "background", "count", "size", "texture", "pairs"],
-  batch: 32,
+  batch: 64,
 };
-const steps = 1800;
+const steps = 5000;
 const learningRate = 3e-3;
 const seed = 401;
 
