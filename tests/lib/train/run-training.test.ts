@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { linear, silu } from "../../../lib/program/index.js";
-import { float32, Rng } from "../../../lib/tensor/index.js";
+import { float32, Rng, type Tensor } from "../../../lib/tensor/index.js";
 import {
   adamw,
   CheckpointError,
@@ -13,6 +13,7 @@ import {
   readCheckpoint,
   runTraining,
   type TrainingSpec,
+  trainingGraph,
 } from "../../../lib/train/index.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tweedie-train-"));
@@ -63,6 +64,29 @@ describe("runTraining", () => {
       tensor.data.forEach((v, i) => {
         expect(Math.abs(Number(v) - Number(b.tensors[name]!.data[i]))).toBeLessThan(1e-6);
       });
+    }
+  });
+
+  it("updates parameters laid together as it does one by one", async () => {
+    const oneByOne: TrainingSpec = { ...spec(1), project: (_g, _name, weight) => weight };
+    const names = (given: TrainingSpec): string[] => trainingGraph(given).slabs.map(({ name }) => name);
+    expect(names(spec(1))).toEqual(["packed.matrices", "packed.vectors"]);
+    expect(names(oneByOne)).toEqual(["a.weight", "a.bias", "b.weight", "b.bias"]);
+    const weightsOf = async (given: TrainingSpec, kind: "weight" | "ema"): Promise<Record<string, Tensor>> => {
+      const trainer = await runTraining(given, options(10, join(folder, `${kind}-${names(given).length}.safetensors`)));
+      const weights = await trainer.weights(kind);
+      await trainer.close();
+      return weights;
+    };
+    for (const kind of ["weight", "ema"] as const) {
+      const [together, apart] = [await weightsOf(spec(1), kind), await weightsOf(oneByOne, kind)];
+      expect(Object.keys(together).sort()).toEqual(Object.keys(apart).sort());
+      for (const [name, tensor] of Object.entries(together)) {
+        expect(tensor.shape).toEqual(apart[name]!.shape);
+        tensor.data.forEach((v, i) => {
+          expect(Math.abs(Number(v) - Number(apart[name]!.data[i]))).toBeLessThan(1e-6);
+        });
+      }
     }
   });
 
