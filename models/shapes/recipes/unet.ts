@@ -18,7 +18,7 @@ const sceneSeed = 21;
 /** Share of captions replaced by the empty one, for classifier-free guidance (arXiv:2207.12598). */
 const dropout = 0.1;
 
-const spec: TrainingSpec = {
+export const spec: TrainingSpec = {
   inputs: {
     noisy: { dtype: "float32", shape: [batch, 4, 16, 16] },
     velocity: { dtype: "float32", shape: [batch, 4, 16, 16] },
