@@ -2,8 +2,10 @@ import { existsSync } from "node:fs";
 import { GraphBuilder, vaeEncoder } from "../../lib/program/index.js";
 import { openSession } from "../../lib/runtime/index.js";
 import { float32, readSafetensors, type Tensor, writeSafetensors } from "../../lib/tensor/index.js";
+import { digestOf } from "../../lib/train/index.js";
 import { vaeConfig } from "./config.js";
 import { sceneBatch } from "./dataset.js";
+import type { RecipeOptions } from "./recipes/harness.js";
 
 /** Encoded training scenes: mean and standard deviation of each latent's Gaussian, float32 [n, 4, 16, 16]. */
 export interface LatentSet {
@@ -19,16 +21,19 @@ export async function encodeScenes(
   seed: number,
   count: number,
   cache: string,
-  signal?: AbortSignal,
+  { signal, threads }: Pick<RecipeOptions, "signal" | "threads"> = {},
 ): Promise<LatentSet> {
+  // latents of another encoder, or of other scenes, must not be taken for these
+  const origin = `${seed} ${count} ${digestOf(weights)}`;
   if (existsSync(cache)) {
-    const { mean, deviation } = readSafetensors(cache).tensors as Record<string, Tensor<"float32">>;
-    if (mean!.shape[0] === count) return { mean: mean!, deviation: deviation! };
+    const { tensors, metadata } = readSafetensors(cache);
+    const { mean, deviation } = tensors as Record<string, Tensor<"float32">>;
+    if (metadata.origin === origin) return { mean: mean!, deviation: deviation! };
   }
   const g = new GraphBuilder({ name: "vae_encoder" });
   const parameters = vaeEncoder(g, vaeConfig, g.input("sample", "float32", [encodeBatch, 3, 64, 64]));
   g.output(parameters, "latent_parameters");
-  await using session = await openSession(g.model({ weights }));
+  await using session = await openSession(g.model({ weights }), threads === undefined ? {} : { threads });
   const latent = 4 * 16 * 16;
   const mean = new Float32Array(count * latent);
   const deviation = new Float32Array(count * latent);
@@ -49,7 +54,7 @@ export async function encodeScenes(
   }
   await next;
   const set = { mean: float32(mean, [count, 4, 16, 16]), deviation: float32(deviation, [count, 4, 16, 16]) };
-  await writeSafetensors(cache, set);
+  await writeSafetensors(cache, set, { origin });
   return set;
 }
 

@@ -13,7 +13,7 @@ const batch = 32;
 const steps = 15_000;
 /** The learning rate stays high, then falls to zero over the last steps (arXiv:2405.18392). */
 const cooldown = 4000;
-const sceneCount = 30_000;
+const sceneCount = 24_000;
 const sceneSeed = 21;
 /** Share of captions replaced by the empty one, for classifier-free guidance (arXiv:2207.12598). */
 const dropout = 0.1;
@@ -78,9 +78,9 @@ export const unetRecipe: Recipe = {
   name: "unet",
   about: "text encoder and U-Net, trained together on latents to predict v",
   async run(options) {
-    const { checkpoints, signal } = options;
+    const { checkpoints } = options;
     const vae = readSafetensors(join(checkpoints, "vae.weights.safetensors")).tensors;
-    const set = await encodeScenes(vae, sceneSeed, sceneCount, join(checkpoints, "latents.safetensors"), signal);
+    const set = await encodeScenes(vae, sceneSeed, sceneCount, join(checkpoints, "latents.safetensors"), options);
     const scale = scalingFactor(set);
     const alphaBar = alphasCumprod(
       betas({
