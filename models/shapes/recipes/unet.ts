@@ -13,7 +13,7 @@ const batch = 32;
 const steps = 15_000;
 /** The learning rate stays high, then falls to zero over the last steps (arXiv:2405.18392). */
 const cooldown = 4000;
-const sceneCount = 24_000;
+const sceneCount = 48_000;
 const sceneSeed = 21;
 /** Share of captions replaced by the empty one, for classifier-free guidance (arXiv:2207.12598). */
 const dropout = 0.1;
