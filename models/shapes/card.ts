@@ -95,8 +95,10 @@ Written by \`npm run evaluate\` from measured numbers; edit \`card.ts\`, not thi
 64×64 RGB pictures of one to three flat objects with complete ground truth. Shapes: ${shapes.join(", ")}. Colours: ${colours.join(", ")}.
 Backgrounds: ${backgrounds.join(", ")}. Sizes: ${sizes.join(", ")}. Textures: ${textures.join(", ")}. Relations: ${relations.join(", ")}.
 Captions come from a grammar ("a large striped red circle on a gray background", "a red circle left of a blue square", "two green
-stars"). All models were trained by this library, from the recipes in \`recipes/\`; the curves are in \`logs/\`. They know nothing but
-this world and are meant for research on how such models work.`,
+stars"). All models were trained by this library, on two CPU cores, from the recipes in \`recipes/\`; the losses are in \`logs/\`. They know
+nothing but this world and are meant for research on how such models work.
+
+![Training curves](curves.svg)`,
   ];
   if (evaluation) sections.push(pipelineSection(evaluation));
   if (judge?.metrics) sections.push(judgeSection(judge.metrics));

@@ -5,6 +5,7 @@ import { load } from "../../lib/diffusion/formats/index.js";
 import { writeFileAtomic } from "../../lib/tensor/index.js";
 import { type CardParts, renderCard } from "./card.js";
 import { openClip } from "./clip.js";
+import { trainingCurves } from "./curves.js";
 import { contactSheet, evaluate } from "./evaluation.js";
 import { shapesFolder } from "./folder.js";
 import { openJudge } from "./judge.js";
@@ -13,7 +14,7 @@ async function writeText(path: string, text: string): Promise<void> {
   await writeFileAtomic(path, [new TextEncoder().encode(text)]);
 }
 
-/** `npm run evaluate`: writes metrics.json, card.md and samples.png beside the models. */
+/** `npm run evaluate`: writes metrics.json, card.md, curves.svg and samples.png beside the models. */
 async function main(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
@@ -44,6 +45,7 @@ async function main(args: readonly string[]): Promise<void> {
     shortcut: read(shapesFolder, "shortcut", "config.json"),
     clip: read(shapesFolder, "clip", "config.json"),
   };
+  await writeText(join(values.out, "curves.svg"), trainingCurves(shapesFolder).toSvg());
   await writeText(join(values.out, "card.md"), renderCard(parts));
 }
 
