@@ -1,4 +1,4 @@
-import type { ValueInfo } from "../onnx/index.js";
+import type { Model, ValueInfo } from "../onnx/index.js";
 import type { Tensor } from "../tensor/index.js";
 import type { Device } from "./devices.js";
 import type { ResidentTensor } from "./resident.js";
@@ -46,6 +46,8 @@ export interface Backend {
   readonly name: string;
   /** Devices this backend was built for; whether the machine has them shows when a model is opened. */
   devices(): Promise<readonly Device[]>;
+  /** The same computation in the form this backend runs fastest on that device, on this machine. */
+  specialize?(model: Model, device: Device): Promise<Model>;
   open(source: ModelSource, options: BackendOptions): Promise<BackendSession>;
   upload(tensor: Tensor): Promise<ResidentTensor>;
   stats(): RuntimeStats;

@@ -1,5 +1,5 @@
-import type { ValueInfo } from "../onnx/index.js";
-import { allocate, type DType, type DTypeArrays, dtypes, Tensor } from "../tensor/index.js";
+import { blockConvolutions, blockedDomain, encodeModel, hasComputedKernels, type Model, type ValueInfo } from "../onnx/index.js";
+import { allocate, type DType, type DTypeArrays, dtypes, Tensor, zeros } from "../tensor/index.js";
 import type { Backend, BackendOptions, BackendRun, BackendSession, Feeds, ModelSource, RuntimeStats } from "./backend.js";
 import { allDevices, type Device } from "./devices.js";
 import { RuntimeError } from "./errors.js";
@@ -158,6 +158,13 @@ export const onnxruntime: Backend = {
     return allDevices.filter((device) => providers.includes(device));
   },
 
+  async specialize(model: Model, device: Device): Promise<Model> {
+    if (device !== "cpu" || !hasComputedKernels(model.graph)) return model;
+    convolutionBlock ??= measureConvolutionBlock();
+    const block = await convolutionBlock;
+    return block > 1 ? blockConvolutions(model, block) : model;
+  },
+
   async open({ model, owned, name }: ModelSource, options: BackendOptions): Promise<BackendSession> {
     const host = currentWorker();
     const transfer: ArrayBuffer[] = [];
@@ -191,6 +198,45 @@ export const onnxruntime: Backend = {
     await worker?.terminate();
   },
 };
+
+let convolutionBlock: Promise<number> | undefined;
+
+/** Channels in a block of this machine's convolution kernels: what padding to whole blocks makes of four. 1 if it has none. */
+async function measureConvolutionBlock(): Promise<number> {
+  const reorder = {
+    name: "reorder",
+    opType: "ReorderInput",
+    domain: blockedDomain,
+    inputs: ["x"],
+    outputs: ["y"],
+    attributes: {},
+  };
+  const model: Model = {
+    irVersion: 8,
+    opsets: [
+      { domain: "", version: 18 },
+      { domain: blockedDomain, version: 1 },
+    ],
+    graph: {
+      name: "convolution block",
+      nodes: [reorder],
+      initializers: [],
+      inputs: [{ name: "x", dtype: "float32", shape: [1, 4, 1, 1] }],
+      outputs: [{ name: "y" }],
+      valueInfo: [],
+    },
+  };
+  const source = { model: encodeModel(model), owned: true, name: model.graph.name };
+  try {
+    const session = await onnxruntime.open(source, { device: "cpu", threads: 1, graphOptimizationLevel: "disabled" });
+    const { y } = await session.run({ x: zeros([1, 4, 1, 1]) }, { fetches: ["y"], retain: [] });
+    await session.release();
+    return y!.shape[1]!;
+  } catch (error) {
+    if (error instanceof RuntimeError) return 1;
+    throw error;
+  }
+}
 
 /** The bytes in a buffer that can be transferred: their own if the caller gave them up and they fill it, else a copy. */
 function giveAway(bytes: Uint8Array, owned: boolean, transfer: ArrayBuffer[]): Uint8Array {

@@ -62,7 +62,10 @@ export async function openSession(model: Model | Uint8Array | string, options: S
   // Weights are read from the bytes into the runtime's own memory and packed for its kernels: at worst twice their size.
   reserveMemory(`openSession: ${name}`, 2 * weights, memoryBudgetBytes);
   const externalData = isModel(model) ? externalDataOf(model, options.externalData, name) : options.externalData;
-  const source: ModelSource = isModel(model) ? { model: encodeModel(model), owned: true, name } : { model, owned: false, name };
+  const source = async (device: Device): Promise<ModelSource> => {
+    if (!isModel(model)) return { model, owned: false, name };
+    return { model: encodeModel((await backend.specialize?.(model, device)) ?? model), owned: true, name };
+  };
   const choices = await resolveDevices(backend, options.device ?? "auto");
   const { opened, device, deviceNote } = await openOnFirst(choices, backend, source, {
     threads,
@@ -224,14 +227,13 @@ function externalDataOf(model: Model, given: SessionOptions["externalData"], nam
 async function openOnFirst(
   choices: readonly DeviceChoice[],
   backend: Backend,
-  source: ModelSource,
+  source: (device: Device) => Promise<ModelSource>,
   options: Omit<BackendOptions, "device">,
 ): Promise<{ opened: BackendSession; device: Device; deviceNote: string | undefined }> {
   let deviceNote: string | undefined;
   for (const { device, optional } of choices) {
+    const offered = await source(device);
     try {
-      // Bytes handed over for a device that may fail are still needed for the next one.
-      const offered = optional ? { ...source, owned: false } : source;
       const opened = await backend.open(offered, { ...options, device });
       return { opened, device, deviceNote };
     } catch (error) {
@@ -239,7 +241,11 @@ async function openOnFirst(
       if (optional) deviceNote = `${device} was tried first and failed: ${error.message}`;
       else if (device === "cpu") throw error;
       else
-        throw new RuntimeError("openSession", source.name, `${error.detail}; if this machine has no ${device}, use device "cpu"`);
+        throw new RuntimeError(
+          "openSession",
+          offered.name,
+          `${error.detail}; if this machine has no ${device}, use device "cpu"`,
+        );
     }
   }
   throw new TypeError("openSession: no device to try");

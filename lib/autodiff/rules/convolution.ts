@@ -80,16 +80,18 @@ function inputGradient(g: GraphBuilder, d: Value, weight: Value, x: Value, geo: 
 
 /**
  * dW[o, i, tap] = Σ narrow[o, p] · wide[i, p·stride + tap·dilation − pad].
- * Which formulation is fastest on a CPU depends on the shape; all four compute the same sum.
+ * Which formulation is fastest on a CPU depends on the shape; all compute the same sum.
  */
 function weightGradient(g: GraphBuilder, wide: Value, narrow: Value, weight: Value, geo: Geometry): Value {
-  const pointwise = all(geo.kernel, 1) && all(geo.strides, 1) && all([...geo.padsBegin, ...geo.padsEnd], 0);
-  if (geo.group === 1 && pointwise) return pointwiseWeightGradient(wide, narrow, weight);
   const [out, perGroup] = weight.dims as [number, number];
-  const spatial = geo.kernel.length === 2;
-  if (geo.group === 1 && spatial && (out <= 4 || perGroup <= 4)) return swappedWeightGradient(g, wide, narrow, weight, geo);
-  const three = all(geo.kernel, 3) && all(geo.strides, 1) && all(geo.dilations, 1) && all([...geo.padsBegin, ...geo.padsEnd], 1);
-  if (geo.group === 1 && spatial && three && narrow.dim(3) >= 16) return rowWeightGradient(g, wide, narrow, weight);
+  if (geo.group > 1) return tapWeightGradient(g, wide, narrow, weight, geo);
+  const dense = all(geo.strides, 1);
+  const pads = [...geo.padsBegin, ...geo.padsEnd];
+  if (dense && all(geo.kernel, 1) && all(pads, 0)) return pointwiseWeightGradient(wide, narrow, weight);
+  if (perGroup <= 4) return windowedWideGradient(g, wide, narrow, weight, geo);
+  if (out <= 4 && dense && reversedPads(geo).every((p) => p >= 0)) return windowedNarrowGradient(g, wide, narrow, weight, geo);
+  const three = geo.kernel.length === 2 && all(geo.kernel, 3) && dense && all(geo.dilations, 1) && all(pads, 1);
+  if (three) return rowWeightGradient(g, wide, narrow, weight);
   return tapWeightGradient(g, wide, narrow, weight, geo);
 }
 
@@ -104,35 +106,54 @@ function pointwiseWeightGradient(wide: Value, narrow: Value, weight: Value): Val
     .reshape(weight.dims);
 }
 
-/** Few channels: a convolution in which batch and channel change places. */
-function swappedWeightGradient(g: GraphBuilder, wide: Value, narrow: Value, weight: Value, geo: Geometry): Value {
-  const result = g.op("Conv", [wide.transpose([1, 0, 2, 3]), narrow.transpose([1, 0, 2, 3])], {
-    kernel_shape: narrow.dims.slice(2),
-    pads: [...geo.padsBegin, ...geo.padsEnd],
-    strides: geo.dilations,
-    dilations: geo.strides,
-  });
-  let cropped = result;
-  geo.kernel.forEach((k, i) => {
-    if (result.dim(i + 2) !== k) cropped = cropped.slice(i + 2, 0, k);
-  });
-  return cropped.transpose([1, 0, 2, 3]).reshape(weight.dims);
+/** Few channels of the wide image: one product with its windows, one window per tap. */
+function windowedWideGradient(g: GraphBuilder, wide: Value, narrow: Value, weight: Value, geo: Geometry): Value {
+  const [n, out] = narrow.dims as [number, number];
+  const windows = g.concat(windowsOf(g, wide, narrow.dims.slice(2), geo), 1).reshape([n, weight.size / out, -1]);
+  const product = narrow
+    .reshape([n, out, -1])
+    .matmul(windows.transpose([0, 2, 1]))
+    .sum([0]);
+  return product
+    .reshape([out, -1, wide.dim(1)])
+    .transpose([0, 2, 1])
+    .reshape(weight.dims);
 }
 
-/** 3×3 on large images: three products over whole rows, the three row shifts of `narrow` stacked. */
+/** Few channels of the narrow image: the same sum with it as the image that is shifted, the other way. */
+function windowedNarrowGradient(g: GraphBuilder, wide: Value, narrow: Value, weight: Value, geo: Geometry): Value {
+  const [n, into] = wide.dims as [number, number];
+  const rank = geo.kernel.length;
+  const pads = reversedPads(geo);
+  const mirrored = { ...geo, padsBegin: pads.slice(0, rank), padsEnd: pads.slice(rank) };
+  const windows = windowsOf(g, narrow, wide.dims.slice(2), mirrored).reverse();
+  const stacked = g.concat(windows, 1).reshape([n, weight.size / into, -1]);
+  const product = stacked.matmul(wide.reshape([n, into, -1]).transpose([0, 2, 1])).sum([0]);
+  return product
+    .reshape([-1, narrow.dim(1), into])
+    .transpose([1, 2, 0])
+    .reshape(weight.dims);
+}
+
+/** Pads under which the narrow image's windows lie over the wide one. */
+function reversedPads({ kernel, dilations, padsBegin, padsEnd }: Geometry): readonly number[] {
+  return [padsBegin, padsEnd].flatMap((pads) => pads.map((p, i) => (kernel[i]! - 1) * dilations[i]! - p));
+}
+
+/**
+ * 3×3 at stride 1: three products over batch and positions, one per column of the kernel. The wide image is shifted by
+ * columns; the narrow one, shifted by rows, is stacked: long products of many rows are the fastest there are.
+ */
 function rowWeightGradient(g: GraphBuilder, wide: Value, narrow: Value, weight: Value): Value {
-  const [n, out, height, width] = narrow.dims as [number, number, number, number];
-  const into = wide.dim(1);
-  const length = (height + 2) * width;
-  const padded = wide.pad([0, 0, 1, 1, 0, 0, 1, 1]);
-  const shifted = [0, 1, 2].map((row) => narrow.pad([0, 0, row, 0, 0, 0, 2 - row, 0]).reshape([n, out, length]));
-  const stacked = g.concat(shifted, 1);
-  const columns = [0, 1, 2].map((column) => {
-    const taken = padded.slice(3, column, column + width).reshape([n, into, length]);
-    return stacked
-      .matmul(taken.transpose([0, 2, 1]))
-      .sum([0])
-      .unsqueeze(2);
+  const [out, into] = weight.dims as [number, number];
+  const [d, x] = [narrow, wide].map((image) => image.transpose([1, 0, 2, 3])) as [Value, Value];
+  const length = d.size / out;
+  const shifts = [-1, 0, 1];
+  const rows = shifts.map((row) => (row === 0 ? d : d.pad([0, 0, row, 0, 0, 0, -row, 0])));
+  const stacked = g.concat(rows, 0).reshape([3 * out, length]);
+  const columns = shifts.map((column) => {
+    const shifted = column === 0 ? x : x.pad([0, 0, 0, -column, 0, 0, 0, column]);
+    return g.gemm(stacked, shifted.reshape([into, length]), { transB: true }).unsqueeze(2);
   });
   return g.concat(columns, 2).reshape([3, out, into, 3]).transpose([1, 2, 0, 3]).reshape(weight.dims);
 }
@@ -145,20 +166,26 @@ function tapWeightGradient(g: GraphBuilder, wide: Value, narrow: Value, weight: 
   const swap = [1, 0, ...positions.map((_, i) => i + 2)];
   const length = n * positions.reduce((a, b) => a * b, 1);
   const d = narrow.transpose(swap).reshape(geo.group === 1 ? [out, length] : [geo.group, out / geo.group, length]);
-  // the last tap may reach beyond the end padding: pad by what it needs
-  const reach = geo.kernel.map((k, i) => (positions[i]! - 1) * geo.strides[i]! + (k - 1) * geo.dilations[i]! + 1);
-  const padEnd = reach.map((r, i) => Math.max(0, r - wide.dim(i + 2) - geo.padsBegin[i]!));
-  const needsPad = [...geo.padsBegin, ...padEnd].some((p) => p !== 0);
-  const x = needsPad ? wide.transpose(swap).pad([0, 0, ...geo.padsBegin, 0, 0, ...padEnd]) : wide.transpose(swap);
-  const axes = positions.map((_, i) => i + 2);
-  const taps = tapOffsets(geo.kernel).map((tap) => {
-    const starts = tap.map((t, i) => t * geo.dilations[i]!);
-    const ends = starts.map((s, i) => s + (positions[i]! - 1) * geo.strides[i]! + 1);
-    const taken = g.op("Slice", [x, g.ints(starts), g.ints(ends), g.ints(axes), g.ints(geo.strides)]);
+  const taps = windowsOf(g, wide.transpose(swap), positions, geo).map((taken) => {
     if (geo.group === 1) return g.gemm(d, taken.reshape([into, length]), { transB: true }).unsqueeze(2);
     return d.matmul(taken.reshape([geo.group, into / geo.group, length]).transpose([0, 2, 1])).unsqueeze(3);
   });
   return g.concat(taps, taps[0]!.rank - 1).reshape(weight.dims);
+}
+
+/** What each tap of the kernel sees of an image [.., .., space…], at every position. */
+function windowsOf(g: GraphBuilder, image: Value, positions: readonly number[], geo: Geometry): Value[] {
+  // the last tap may reach beyond the end padding: pad by what it needs
+  const reach = geo.kernel.map((k, i) => (positions[i]! - 1) * geo.strides[i]! + (k - 1) * geo.dilations[i]! + 1);
+  const padEnd = reach.map((r, i) => Math.max(0, r - image.dim(i + 2) - geo.padsBegin[i]!));
+  const needsPad = [...geo.padsBegin, ...padEnd].some((p) => p !== 0);
+  const padded = needsPad ? image.pad([0, 0, ...geo.padsBegin, 0, 0, ...padEnd]) : image;
+  const axes = positions.map((_, i) => i + 2);
+  return tapOffsets(geo.kernel).map((tap) => {
+    const starts = tap.map((t, i) => t * geo.dilations[i]!);
+    const ends = starts.map((s, i) => s + (positions[i]! - 1) * geo.strides[i]! + 1);
+    return g.op("Slice", [padded, g.ints(starts), g.ints(ends), g.ints(axes), g.ints(geo.strides)]);
+  });
 }
 
 function tapOffsets(kernel: readonly number[]): number[][] {

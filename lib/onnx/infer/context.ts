@@ -25,6 +25,8 @@ export interface InferContext {
   readonly opset: number;
   /** Values of the enclosing graph that a subgraph (If, Loop, Scan) may capture by name. */
   readonly outer?: (name: string) => Inferred | undefined;
+  /** Is told every value of every subgraph; a loop's again whenever more becomes known. */
+  readonly note?: (name: string, value: Inferred) => void;
 }
 
 /** Outputs of a subgraph for the given values of its inputs. */

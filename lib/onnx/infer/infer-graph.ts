@@ -20,6 +20,8 @@ export interface InferGraphOptions {
   readonly inputShapes?: Readonly<Record<string, readonly Dim[]>>;
   /** Flattened contents of small graph inputs that decide shapes. */
   readonly inputValues?: Readonly<Record<string, readonly number[]>>;
+  /** Also tell what is known inside the bodies of Loop, Scan and If. Default false */
+  readonly bodies?: boolean;
 }
 
 /**
@@ -41,13 +43,14 @@ export function inferGraph(graph: Graph, options: InferGraphOptions): Map<string
   }
   // Shapes written down for other input shapes do not hold for these.
   const declared = contradicts ? [] : [...graph.valueInfo, ...graph.outputs];
+  const inner = new Map<string, Inferred>();
   inferInto(
     values,
     graph,
-    { opset: options.opset },
+    { opset: options.opset, ...(options.bodies && { note: (name: string, value: Inferred) => void inner.set(name, value) }) },
     declared.map((v) => ({ ...v, shape: bound(v.shape, lengths) }) as ValueInfo),
   );
-  return values;
+  return new Map([...inner, ...values]);
 }
 
 /** Lengths of named axes, from declared inputs and the shapes given for them. */
@@ -86,7 +89,7 @@ function inferInto(values: Map<string, Inferred>, graph: Graph, context: InferCo
     values.set(initializer.name, inferred(initializer.dtype, initializer.shape, readInitializer(initializer)));
   }
   const lookup = (name: string): Inferred | undefined => values.get(name) ?? context.outer?.(name);
-  const inner: InferContext = { opset: context.opset, outer: lookup };
+  const inner: InferContext = { ...context, outer: lookup };
   for (const node of graph.nodes) {
     const outputs = inferNode(
       node,
@@ -105,5 +108,6 @@ function inferBody(body: Graph, inputs: readonly Inferred[], context: InferConte
   for (const [i, input] of body.inputs.entries())
     values.set(input.name, { ...(input.dtype && { dtype: input.dtype }), ...inputs[i] });
   inferInto(values, body, context, body.valueInfo);
+  if (context.note !== undefined) for (const [name, value] of values) context.note(name, value);
   return body.outputs.map(({ name }) => values.get(name) ?? context.outer?.(name) ?? {});
 }

@@ -1,3 +1,4 @@
+export { blockConvolutions, blockedDomain, hasComputedKernels } from "./block-convolutions.js";
 export { type CutPoints, cut } from "./cut.js";
 export { eliminateDeadCode } from "./eliminate-dead-code.js";
 export { expose, infoOf } from "./expose.js";

@@ -80,9 +80,12 @@ const nets: Record<string, readonly [readonly number[], Net]> = {
         .mul(linear(g, "b", x, 5).erf())
         .add(x),
   ],
-  "3×3 convolutions on small pictures, one product per tap": [[2, 6, 5, 5], (g, x) => conv2d(g, "a", x, 5, 3)],
-  "3×3 convolutions on wide pictures, whole rows": [[2, 6, 5, 16], (g, x) => conv2d(g, "a", x, 5, 3)],
-  "convolutions of few channels, axes exchanged": [[2, 3, 6, 6], (g, x) => conv2d(g, "a", x, 5, 3)],
+  "3×3 convolutions, by rows and columns": [[2, 6, 5, 7], (g, x) => conv2d(g, "a", x, 5, 3)],
+  "5×5 convolutions, tap by tap": [[2, 6, 5, 7], (g, x) => conv2d(g, "a", x, 5, 5)],
+  "convolutions of few channels": [[2, 3, 6, 5], (g, x) => conv2d(g, "a", x, 5, 3)],
+  "strided convolutions of few channels": [[2, 3, 7, 6], (g, x) => conv2d(g, "a", x, 5, 5, { stride: 2 })],
+  "convolutions to few channels": [[2, 6, 6, 5], (g, x) => conv2d(g, "a", x, 3, 3)],
+  "asymmetrically padded convolutions to few channels": [[2, 6, 6, 5], (g, x) => conv2d(g, "a", x, 2, 5, { pads: [0, 1, 4, 2] })],
   "1×1 convolutions": [[2, 6, 4, 4], (g, x) => conv2d(g, "a", x, 5, 1)],
   "strided, asymmetrically padded convolutions": [
     [2, 6, 8, 8],
