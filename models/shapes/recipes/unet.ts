@@ -10,9 +10,9 @@ import { encodeScenes, type LatentSet, scalingFactor } from "../latents.js";
 import { type Recipe, trainLogged } from "./harness.js";
 
 const batch = 32;
-const steps = 15_000;
+const steps = 18_000;
 /** The learning rate stays high, then falls to zero over the last steps (arXiv:2405.18392). */
-const cooldown = 4000;
+const cooldown = 4500;
 const sceneCount = 48_000;
 const sceneSeed = 21;
 /** Share of captions replaced by the empty one, for classifier-free guidance (arXiv:2207.12598). */
@@ -27,7 +27,7 @@ export const spec: TrainingSpec = {
   },
   optimizer: adamw({ beta2: 0.99, weightDecay: 0.01 }),
   clipNorm: 1,
-  emaDecay: 0.9995,
+  emaDecay: 0.999,
   stepsPerRun: 1,
   loss(g, { noisy, velocity, timesteps, tokens }) {
     const { lastHiddenState } = g.scope("text_encoder", () => clipText(g, textConfig, tokens!));
@@ -42,7 +42,7 @@ export const spec: TrainingSpec = {
  * A batch takes one from each of its equal parts of 0…1: the same distribution, less variance.
  */
 function timestepAt(u: number): number {
-  const [low, high, count] = [100, 600, 1000];
+  const [low, high, count] = [200, 700, 1000];
   const [before, middle] = [(0.5 * low) / count, (0.5 * (high - low)) / count + 0.5];
   if (u < before) return Math.floor((u / before) * low);
   if (u < before + middle) return Math.floor(low + ((u - before) / middle) * (high - low));
