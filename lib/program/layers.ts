@@ -1,5 +1,5 @@
 import { float } from "../onnx/graph.js";
-import { float32 } from "../tensor/index.js";
+import { float32, type Tensor } from "../tensor/index.js";
 import type { GraphBuilder, Init } from "./builder.js";
 import type { Value } from "./value.js";
 
@@ -46,10 +46,7 @@ export function conv2d(
   { stride = 1, pads, group = 1, bias = true, init }: ConvOptions = {},
 ): Value {
   return g.scope(name, () => {
-    const into = x.dim(1) / group;
-    const fanIn = into * kernel * kernel;
-    const weight = g.parameter("weight", [out, into, kernel, kernel], init ?? uniformFan(fanIn));
-    const offset = bias ? g.parameter("bias", [out], init?.kind === "constant" ? init : uniformFan(fanIn)) : undefined;
+    const [weight, offset] = kernelParameters(g, [out, x.dim(1) / group, kernel, kernel], { bias, ...(init && { init }) });
     const half = kernel >> 1;
     return g.op("Conv", [x, weight, offset], {
       kernel_shape: [kernel, kernel],
@@ -61,13 +58,23 @@ export function conv2d(
   });
 }
 
-/** x·sigmoid(x), differentiated as one: s + y(1 − s). */
+function kernelParameters(
+  g: GraphBuilder,
+  shape: readonly [out: number, into: number, height: number, width: number],
+  { bias = true, init }: LayerOptions = {},
+): [weight: Value, offset: Value | undefined] {
+  const start = uniformFan(shape[1] * shape[2] * shape[3]);
+  const weight = g.parameter("weight", shape, init ?? start);
+  return [weight, bias ? g.parameter("bias", [shape[0]], init?.kind === "constant" ? init : start) : undefined];
+}
+
+/** x·sigmoid(x), differentiated as one: s(1 − y) + y. */
 export function silu(g: GraphBuilder, name: string, x: Value): Value {
   return g.scope(name, () => {
     const [y] = g.composite([x], () => {
       const s = x.sigmoid();
       const out = x.mul(s);
-      return { outputs: [out], vjp: ([d]) => [d!.mul(s.add(out.mul(s.neg().add(1))))] };
+      return { outputs: [out], vjp: ([d]) => [d!.mul(s.mul(g.scalar(1).sub(out)).add(out))] };
     });
     return y!;
   });
@@ -152,6 +159,60 @@ export function upsample2(g: GraphBuilder, x: Value): Value {
     coordinate_transformation_mode: "asymmetric",
     nearest_mode: "floor",
   });
+}
+
+/**
+ * A 3×3 convolution of the doubled picture: [batch, channel, y, x] → [batch, out, 2y, 2x].
+ * With a fixed batch, as in training, it never doubles: even and odd rows and columns are four 2×2 convolutions of the
+ * small picture, whose kernels are sums of the big one's taps. The same function for 4/9 of the arithmetic.
+ */
+export function upsampleConv2d(g: GraphBuilder, name: string, x: Value, out: number): Value {
+  if (typeof x.shape[0] !== "number") return conv2d(g, name, upsample2(g, x), out, 3);
+  return g.scope(name, () => {
+    const into = x.dim(1);
+    const [weight, offset] = kernelParameters(g, [out, into, 3, 3]);
+    const sums = g.shared("upsample phases", phaseSums);
+    const kernels = weight
+      .reshape([out * into, 9])
+      .matmul(sums)
+      .reshape([out, into, 4, 4])
+      .split(2, [1, 1, 1, 1]);
+    const phases = kernels.map((kernel, phase) => {
+      const [oddRow, oddColumn] = [phase >> 1, phase & 1];
+      const attributes = { kernel_shape: [2, 2], pads: [1 - oddRow, 1 - oddColumn, oddRow, oddColumn] };
+      return g.op("Conv", [x, kernel.reshape([out, into, 2, 2]), offset], attributes);
+    });
+    return interleave(g, phases);
+  });
+}
+
+/** [9 taps, 4 phases × 4 taps]: row i of a 3×3 kernel on a doubled picture falls on row (i + 1 − odd) >> 1 of the small one. */
+function phaseSums(): Tensor {
+  const sums = new Float32Array(9 * 16);
+  for (let tap = 0; tap < 9; tap++) {
+    for (let phase = 0; phase < 4; phase++) {
+      const row = (Math.floor(tap / 3) + 1 - (phase >> 1)) >> 1;
+      const column = ((tap % 3) + 1 - (phase & 1)) >> 1;
+      sums[tap * 16 + phase * 4 + row * 2 + column] = 1;
+    }
+  }
+  return float32(sums, [9, 16]);
+}
+
+/** Four pictures [batch, channel, y, x], of even and odd rows × even and odd columns, as one [batch, channel, 2y, 2x]. */
+function interleave(g: GraphBuilder, phases: readonly Value[]): Value {
+  const [n, channels, height, width] = phases[0]!.dims as [number, number, number, number];
+  const [image] = g.composite(phases, () => {
+    const rows = [phases.slice(0, 2), phases.slice(2)].map((row) => {
+      const columns = row.map((phase) => phase.unsqueeze(4));
+      return g.concat(columns, 4).reshape([n, channels, height, 1, 2 * width]);
+    });
+    return {
+      outputs: [g.concat(rows, 3).reshape([n, channels, 2 * height, 2 * width])],
+      vjp: ([d]) => g.op("SpaceToDepth", [d], { blocksize: 2 }).split(1, new Array(4).fill(channels)),
+    };
+  });
+  return image!;
 }
 
 export interface AttentionOptions {

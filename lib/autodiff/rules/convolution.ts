@@ -86,12 +86,11 @@ function weightGradient(g: GraphBuilder, wide: Value, narrow: Value, weight: Val
   const [out, perGroup] = weight.dims as [number, number];
   if (geo.group > 1) return tapWeightGradient(g, wide, narrow, weight, geo);
   const dense = all(geo.strides, 1);
-  const pads = [...geo.padsBegin, ...geo.padsEnd];
-  if (dense && all(geo.kernel, 1) && all(pads, 0)) return pointwiseWeightGradient(wide, narrow, weight);
+  if (dense && all(geo.kernel, 1) && all([...geo.padsBegin, ...geo.padsEnd], 0))
+    return pointwiseWeightGradient(wide, narrow, weight);
   if (perGroup <= 4) return windowedWideGradient(g, wide, narrow, weight, geo);
   if (out <= 4 && dense && reversedPads(geo).every((p) => p >= 0)) return windowedNarrowGradient(g, wide, narrow, weight, geo);
-  const three = geo.kernel.length === 2 && all(geo.kernel, 3) && dense && all(geo.dilations, 1) && all(pads, 1);
-  if (three) return rowWeightGradient(g, wide, narrow, weight);
+  if (dense && geo.kernel.length === 2) return rowWeightGradient(g, wide, narrow, weight, geo);
   return tapWeightGradient(g, wide, narrow, weight, geo);
 }
 
@@ -141,21 +140,29 @@ function reversedPads({ kernel, dilations, padsBegin, padsEnd }: Geometry): read
 }
 
 /**
- * 3×3 at stride 1: three products over batch and positions, one per column of the kernel. The wide image is shifted by
- * columns; the narrow one, shifted by rows, is stacked: long products of many rows are the fastest there are.
+ * Stride 1: one product over batch and positions per column of the kernel. The wide image is shifted by columns; the
+ * narrow one, shifted by rows, is stacked: long products of many rows are the fastest there are.
  */
-function rowWeightGradient(g: GraphBuilder, wide: Value, narrow: Value, weight: Value): Value {
-  const [out, into] = weight.dims as [number, number];
+function rowWeightGradient(g: GraphBuilder, wide: Value, narrow: Value, weight: Value, geo: Geometry): Value {
+  const [out, into, kernelRows, kernelColumns] = weight.dims as [number, number, number, number];
   const [d, x] = [narrow, wide].map((image) => image.transpose([1, 0, 2, 3])) as [Value, Value];
-  const length = d.size / out;
-  const shifts = [-1, 0, 1];
-  const rows = shifts.map((row) => (row === 0 ? d : d.pad([0, 0, row, 0, 0, 0, -row, 0])));
-  const stacked = g.concat(rows, 0).reshape([3 * out, length]);
-  const columns = shifts.map((column) => {
-    const shifted = column === 0 ? x : x.pad([0, 0, 0, -column, 0, 0, 0, column]);
-    return g.gemm(stacked, shifted.reshape([into, length]), { transB: true }).unsqueeze(2);
+  const rows = Array.from({ length: kernelRows }, (_, a) => moved(d, 2, a * geo.dilations[0]! - geo.padsBegin[0]!, x.dim(2)));
+  const stacked = g.concat(rows, 0).reshape([kernelRows * out, -1]);
+  const columns = Array.from({ length: kernelColumns }, (_, b) => {
+    const seen = moved(x, 3, geo.padsBegin[1]! - b * geo.dilations[1]!, d.dim(3));
+    return g.gemm(stacked, seen.reshape([into, -1]), { transB: true }).unsqueeze(2);
   });
-  return g.concat(columns, 2).reshape([3, out, into, 3]).transpose([1, 2, 0, 3]).reshape(weight.dims);
+  return g.concat(columns, 2).reshape([kernelRows, out, into, kernelColumns]).transpose([1, 2, 0, 3]).reshape(weight.dims);
+}
+
+/** The image `by` steps further along an axis, in a frame of `length`, zeros where there was nothing. */
+function moved(image: Value, axis: number, by: number, length: number): Value {
+  const end = length - image.dim(axis) - by;
+  if (by === 0 && end === 0) return image;
+  const pads = new Array<number>(2 * image.rank).fill(0);
+  pads[axis] = by;
+  pads[image.rank + axis] = end;
+  return image.pad(pads);
 }
 
 /** The general form: one product over batch and positions per tap, for any rank, stride, dilation and group. */

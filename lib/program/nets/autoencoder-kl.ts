@@ -1,5 +1,5 @@
 import type { GraphBuilder } from "../builder.js";
-import { conv2d, groupNorm, linear, scaledDotProduct, silu, upsample2 } from "../layers.js";
+import { conv2d, groupNorm, linear, scaledDotProduct, silu, upsampleConv2d } from "../layers.js";
 import type { Value } from "../value.js";
 import { resnetBlock } from "./unet-2d-condition.js";
 
@@ -83,7 +83,7 @@ export function vaeDecoder(g: GraphBuilder, config: AutoencoderConfig, latent: V
       g.scope(`up_blocks.${i}`, () => {
         for (let layer = 0; layer <= config.layers_per_block; layer++)
           h = resnetBlock(g, `resnets.${layer}`, h, width, groups, EPSILON);
-        if (i < widths.length - 1) h = g.scope("upsamplers.0", () => conv2d(g, "conv", upsample2(g, h), width, 3));
+        if (i < widths.length - 1) h = g.scope("upsamplers.0", () => upsampleConv2d(g, "conv", h, width));
       });
     }
     return conv2d(g, "conv_out", silu(g, "conv_act", groupNorm(g, "conv_norm_out", h, groups, EPSILON)), config.out_channels, 3);

@@ -1,6 +1,6 @@
 import { float32 } from "../../tensor/index.js";
 import type { GraphBuilder } from "../builder.js";
-import { conv2d, groupNorm, layerNorm, linear, scaledDotProduct, silu, upsample2 } from "../layers.js";
+import { conv2d, groupNorm, layerNorm, linear, scaledDotProduct, silu, upsampleConv2d } from "../layers.js";
 import type { Value } from "../value.js";
 
 /** The part of diffusers' UNet2DConditionModel config that shapes the net. */
@@ -151,7 +151,7 @@ export function unet2dCondition(g: GraphBuilder, config: UNetConfig, sample: Val
         h = resnetBlock(g, `resnets.${layer}`, g.concat([h, skips.pop()!], 1), width, groups, epsilon, time);
         if (kind.startsWith("CrossAttn")) h = transformer(g, `attentions.${layer}`, h, context, config);
       }
-      if (i < widths.length - 1) h = g.scope("upsamplers.0", () => conv2d(g, "conv", upsample2(g, h), width, 3));
+      if (i < widths.length - 1) h = g.scope("upsamplers.0", () => upsampleConv2d(g, "conv", h, width));
     });
   }
   h = silu(g, "conv_act", groupNorm(g, "conv_norm_out", h, groups, epsilon));

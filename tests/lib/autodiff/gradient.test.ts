@@ -10,6 +10,7 @@ import {
   scaledDotProduct,
   silu,
   upsample2,
+  upsampleConv2d,
   type Value,
 } from "../../../lib/program/index.js";
 import { openSession } from "../../../lib/runtime/index.js";
@@ -95,6 +96,7 @@ const nets: Record<string, readonly [readonly number[], Net]> = {
   "group normalization and SiLU, differentiated as units": [[2, 8, 3, 3], (g, x) => silu(g, "act", groupNorm(g, "norm", x, 4))],
   "layer normalization": [[4, 7], (g, x) => layerNorm(g, "norm", x)],
   attention: [[2, 4, 8], (g, x) => scaledDotProduct(g, linear(g, "q", x, 8), linear(g, "k", x, 8), linear(g, "v", x, 8), 2)],
+  "doubled pictures convolved": [[2, 3, 3, 4], (g, x) => upsampleConv2d(g, "a", x, 5)],
   "nearest upsampling": [[1, 2, 3, 3], (_g, x) => upsample2(x.builder, x.square())],
   "broadcasting, slices, pads and concatenation": [
     [3, 4],
