@@ -9,7 +9,8 @@ interface Logged {
 
 const trainings: Readonly<Record<string, string>> = {
   unet: "U-Net",
-  vae: "autoencoder",
+  "vae-long": "autoencoder",
+  vae: "its decoder alone",
   clip: "contrastive encoder",
   judge: "judge",
   shortcut: "shortcut",

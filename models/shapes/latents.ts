@@ -6,6 +6,7 @@ import { digestOf } from "../../lib/train/index.js";
 import { vaeConfig } from "./config.js";
 import { sceneBatch } from "./dataset.js";
 import type { RecipeOptions } from "./recipes/harness.js";
+import { isOfEncoder } from "./recipes/vae.js";
 
 /** Encoded training scenes: mean and standard deviation of each latent's Gaussian, float32 [n, 4, 16, 16]. */
 export interface LatentSet {
@@ -24,7 +25,8 @@ export async function encodeScenes(
   { signal, threads }: Pick<RecipeOptions, "signal" | "threads"> = {},
 ): Promise<LatentSet> {
   // latents of another encoder, or of other scenes, must not be taken for these
-  const origin = `${seed} ${count} ${digestOf(weights)}`;
+  const encoder = Object.fromEntries(Object.entries(weights).filter(([name]) => isOfEncoder(name)));
+  const origin = `${seed} ${count} ${digestOf(encoder)}`;
   if (existsSync(cache)) {
     const { tensors, metadata } = readSafetensors(cache);
     const { mean, deviation } = tensors as Record<string, Tensor<"float32">>;

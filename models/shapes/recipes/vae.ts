@@ -15,19 +15,41 @@ import { vaeConfig } from "../config.js";
 import { sceneBatch } from "../dataset.js";
 import { type Recipe, trainLogged } from "./harness.js";
 
-/** First on crops, which cost a quarter, then on whole pictures, briefly and at length. */
-const phases = [
+interface Phase {
+  readonly name: string;
+  /** Side of the pictures, pixels. */
+  readonly size: number;
+  readonly batch: number;
+  readonly steps: number;
+  readonly learningRate: number;
+  /** Learning rate at the end. */
+  readonly final: number;
+  readonly decoderOnly?: boolean;
+}
+
+/**
+ * First on crops, which cost a quarter, then on whole pictures, briefly and at length; at last the decoder alone, so that
+ * latents stay what the U-Net knows.
+ */
+const phases: readonly Phase[] = [
   { name: "vae-crops", size: 32, batch: 32, steps: 800, learningRate: 3e-3, final: 5e-4 },
   { name: "vae-short", size: 64, batch: 16, steps: 500, learningRate: 1e-3, final: 0 },
-  { name: "vae", size: 64, batch: 16, steps: 2200, learningRate: 2e-3, final: 0 },
-] as const;
+  { name: "vae-long", size: 64, batch: 16, steps: 2200, learningRate: 2e-3, final: 0 },
+  { name: "vae", size: 64, batch: 16, steps: 2500, learningRate: 1e-3, final: 0, decoderOnly: true },
+];
 
 /** Weight of the KL term, per latent element against per-pixel squared error. */
 const klWeight = 1e-4;
 
-function spec(size: number, batch: number): TrainingSpec {
+/** Whether a weight decides what latents are. */
+export function isOfEncoder(name: string): boolean {
+  return /^(encoder|quant_conv)\./.test(name);
+}
+
+function spec({ size, batch, decoderOnly = false }: Phase, weights: Readonly<Record<string, Tensor>>): TrainingSpec {
   const latent = size / 4;
   return {
+    ...(decoderOnly ? { frozen: Object.fromEntries(Object.entries(weights).filter(([name]) => isOfEncoder(name))) } : {}),
     inputs: {
       images: { dtype: "float32", shape: [batch, 3, size, size] },
       noise: { dtype: "float32", shape: [batch, vaeConfig.latent_channels, latent, latent] },
@@ -68,16 +90,16 @@ export const vaeRecipe: Recipe = {
   about: "autoencoder 64×64×3 ↔ 16×16×4",
   async run(options) {
     const { checkpoints } = options;
-    let weights: Record<string, Tensor> | undefined;
+    let weights: Record<string, Tensor> = {};
     for (const [index, phase] of phases.entries()) {
       const finished = join(checkpoints, `${phase.name}.weights.safetensors`);
       if (existsSync(finished)) {
         weights = { ...readSafetensors(finished).tensors };
         continue;
       }
-      const trainer = await trainLogged(options, phase.name, spec(phase.size, phase.batch), {
+      const trainer = await trainLogged(options, phase.name, spec(phase, weights), {
         seed: 11,
-        ...(weights === undefined ? {} : { weights }),
+        weights,
         steps: phase.steps,
         learningRate: withWarmup(50, cosineRate(phase.learningRate, phase.steps, phase.final)),
         checkpoint: join(checkpoints, `${phase.name}.safetensors`),
