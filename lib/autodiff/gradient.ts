@@ -100,15 +100,20 @@ export interface GradientOptions {
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
   /** When true the model gets an input `cotangent:<of>` of the shape of `of`; otherwise ones are used. */
   readonly cotangent?: boolean;
+  /** What the new outputs' names start with; "gradient" by default. Another one for gradients of gradients. */
+  readonly prefix?: string;
 }
 
 /**
- * Adds to a loaded model the gradients of one of its values, as outputs named `gradient:<value>`.
+ * Adds to a loaded model the gradients of one of its values, as outputs named `<prefix>:<value>`.
  * The forward outputs stay as they are. Models of operator set 13…17 are raised to 18 first.
  * @throws UnsupportedOpError where an operator on the way has no rule; RangeError where a name is unknown, a needed
  * shape is not fixed or the operator set is older; TypeError for values that are not floating-point numbers
  */
-export function gradient(loaded: Model, { of, withRespectTo, inputShapes = {}, cotangent = false }: GradientOptions): Model {
+export function gradient(
+  loaded: Model,
+  { of, withRespectTo, inputShapes = {}, cotangent = false, prefix = "gradient" }: GradientOptions,
+): Model {
   const model = raiseOpset(loaded);
   const g = GraphBuilder.from(model, inputShapes);
   const target = g.value(of);
@@ -119,7 +124,7 @@ export function gradient(loaded: Model, { of, withRespectTo, inputShapes = {}, c
     withRespectTo.map((name) => g.value(name)),
     seed,
   );
-  grads.forEach((grad, i) => void g.output(grad, `gradient:${withRespectTo[i]!}`));
+  grads.forEach((grad, i) => void g.output(grad, `${prefix}:${withRespectTo[i]!}`));
   return { ...model, ...g.model(), opsets: mergeOpsets(model, g.model()), irVersion: Math.max(model.irVersion, 8) };
 }
 

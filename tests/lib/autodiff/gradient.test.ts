@@ -219,6 +219,18 @@ describe("gradient", () => {
     expect([...outputs["gradient:x"]!.data]).toEqual([6, -40]);
   });
 
+  it("can be taken of a gradient", async () => {
+    const first = gradient(
+      loaded((_g, x) => x.square().mul(x)),
+      { of, withRespectTo },
+    );
+    const second = gradient(first, { of: "gradient:x", withRespectTo, prefix: "second" });
+    await using session = await openSession(second);
+    const outputs = await session.run({ x: float32([3, -2]) });
+    expect([...outputs["gradient:x"]!.data]).toEqual([27, 12]);
+    expect([...outputs["second:x"]!.data]).toEqual([18, -12]);
+  });
+
   it("names the operator and the node without a rule, before anything runs", () => {
     const model = loaded((g, x) => g.op("Hardmax", [x]));
     const attempt = (): Model => gradient(model, { of, withRespectTo });

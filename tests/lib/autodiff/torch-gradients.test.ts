@@ -4,7 +4,7 @@ import { gradient } from "../../../lib/autodiff/index.js";
 import { vjpRuleOf } from "../../../lib/autodiff/rules/index.js";
 import { decodeModel, inferGraph, type Model, opsetOf } from "../../../lib/onnx/index.js";
 import { openSession } from "../../../lib/runtime/index.js";
-import { float32, int64, type Tensor } from "../../../lib/tensor/index.js";
+import { float32, int64, Rng, type Tensor } from "../../../lib/tensor/index.js";
 
 interface Stored {
   readonly dtype: "float32" | "int64";
@@ -69,4 +69,28 @@ describe("gradient", () => {
           expect(relativeError(outputs[`gradient:${name}`]!, expected), name).toBeLessThan(1e-5);
       });
     }
+
+  it("of a gradient through a loaded unet is how that gradient changes", async () => {
+    const golden = goldenOf("unet");
+    const withRespectTo = ["sample"];
+    const inputShapes = shapesOf(golden);
+    const first = gradient(modelOf("unet", 17), { of: "output", withRespectTo, inputShapes });
+    const second = gradient(first, { of: "gradient:sample", withRespectTo, inputShapes, cotangent: true, prefix: "second" });
+    await using session = await openSession(second, { threads: 1 });
+    const inputs = Object.fromEntries(Object.entries(golden.inputs).map(([name, x]) => [name, tensor(x)]));
+    const { data, shape } = golden.inputs.sample!;
+    const rng = new Rng(23);
+    const direction = rng.normals(data.length);
+    const at = async (t: number): Promise<Record<string, Tensor>> => {
+      const sample = float32(
+        data.map((v, i) => v + t * direction[i]!),
+        shape,
+      );
+      return session.run({ ...inputs, sample, "cotangent:gradient:sample": float32(direction, shape) });
+    };
+    const step = 3e-3;
+    const [low, high] = [await at(-step), await at(step)].map((outputs) => outputs["gradient:sample"]!.data as Float32Array);
+    const differences = Array.from(high!, (v, i) => (v - low![i]!) / (2 * step));
+    expect(relativeError((await at(0))["second:sample"]!, { dtype: "float32", shape, data: differences })).toBeLessThan(1e-3);
+  });
 });
