@@ -31,6 +31,25 @@ describe("an interrupt ends", () => {
   });
 });
 
+test("an interrupt at any moment between sending a cell and its first step ends it, and the next cell runs", async () => {
+  for (let delayMs = 0; delayMs < 40; delayMs += 4) {
+    const running = runCell(engine, `await null; while (true) {} // ${delayMs}`);
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+    engine.interrupt();
+    expect((await running).error).toMatchObject({ ename: "Interrupted" });
+    expect((await runCell(engine, "kept")).result).toBe("'still here'");
+  }
+});
+
+test("an interrupt that overtakes its cell ends it", async () => {
+  await runCell(engine, "setTimeout(() => { for (const start = Date.now(); Date.now() - start < 1000; ); }, 50);");
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  const running = runCell(engine, "while (true) {}");
+  engine.interrupt();
+  expect((await running).error).toMatchObject({ ename: "Interrupted" });
+  expect((await runCell(engine, "kept")).result).toBe("'still here'");
+});
+
 test("an interrupt aborts the cell's signal", async () => {
   const running = runCell(
     engine,
