@@ -49,6 +49,8 @@ export class EngineProcess {
   private constructor(child: ChildProcess) {
     this.#child = child;
     child.on("message", (message: EngineMessage) => this.#receive(message));
+    // What cells have started goes with them; it would also hold on to the output and so keep "close" from coming.
+    child.on("exit", () => this.#killGroup());
     // "close" comes after the last message and the last output, "exit" may not.
     child.on("close", (code, signal) => this.#died(code, signal));
     child.on("error", () => undefined);
@@ -128,6 +130,15 @@ export class EngineProcess {
       this.#child.once("close", () => resolve());
       this.#child.kill("SIGKILL");
     });
+  }
+
+  /** Ends whatever is left of the engine's process group, which Windows does not know. */
+  #killGroup(): void {
+    try {
+      if (process.platform !== "win32") process.kill(-this.pid, "SIGKILL");
+    } catch {
+      // Nothing was left.
+    }
   }
 
   #ask(query: Query): Promise<unknown> {

@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import path from "node:path";
-import type * as Zmq from "zeromq";
+import * as zmq from "zeromq";
 import { EngineProcess } from "./engine-process.js";
 import { type ConnectionInfo, JupyterWire, type Message, PROTOCOL_VERSION } from "./jupyter-wire.js";
 import { LANGUAGE_INFO, TYPESCRIPT_VERSION } from "./language-info.js";
@@ -29,7 +28,7 @@ class Outbox {
 type Reply = Record<string, unknown>;
 
 interface Channel {
-  readonly socket: Zmq.Router;
+  readonly socket: zmq.Router;
   readonly outbox: Outbox;
 }
 
@@ -37,7 +36,7 @@ interface Sockets {
   readonly shell: Channel;
   readonly control: Channel;
   readonly iopub: Outbox;
-  readonly all: readonly Zmq.Socket[];
+  readonly all: readonly zmq.Socket[];
 }
 
 /** Jupyter front end of the cell engine: speaks the messaging protocol over ZeroMQ, runs cells in an engine process.
@@ -277,9 +276,6 @@ export class JupyterServer {
 }
 
 async function openSockets(connection: ConnectionInfo): Promise<Sockets> {
-  // zeromq is tslab's: one copy of the native library in the process.
-  const fromTslab = createRequire(createRequire(path.join(PACKAGE_ROOT, "package.json")).resolve("tslab/package.json"));
-  const zmq = fromTslab("zeromq") as typeof Zmq;
   const shell = new zmq.Router();
   const control = new zmq.Router();
   const stdin = new zmq.Router();

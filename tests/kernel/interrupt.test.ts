@@ -101,6 +101,17 @@ describe("nothing is left behind", () => {
     await expectToEnd(await orphan(folder, file));
   });
 
+  test("by a cell: what it has started ends with the engine, and holds nothing up", async () => {
+    const parent = await EngineProcess.start(folder);
+    const { stdout } = await runCell(
+      parent,
+      "import { spawn } from 'node:child_process';\nconsole.log(spawn('sleep', ['1000'], { stdio: 'inherit' }).pid);",
+    );
+    expect(isAlive(Number(stdout))).toBe(true);
+    expect((await runCell(parent, "process.exit(0)")).error?.ename).toBe("EngineDied");
+    await expectToEnd(Number(stdout));
+  });
+
   /** Process id of what a killed parent had started. */
   async function orphan(...args: string[]): Promise<number> {
     const parent = fork(fileURLToPath(new URL("./orphan-maker.mjs", import.meta.url)), args, { silent: true });

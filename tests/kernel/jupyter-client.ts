@@ -1,14 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHmac, randomUUID } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import net from "node:net";
 import path from "node:path";
-import type * as Zmq from "zeromq";
+import * as zmq from "zeromq";
 import { CLI } from "./compiled.js";
-
-const require = createRequire(import.meta.url);
-const zmq = createRequire(require.resolve("tslab/package.json"))("zeromq") as typeof Zmq;
 
 const DELIMITER = "<IDS|MSG>";
 
@@ -27,7 +23,7 @@ export class JupyterClient {
   readonly key = "secret key";
   readonly process: ChildProcess;
   readonly #session = randomUUID();
-  readonly #sockets: { shell: Zmq.Dealer; control: Zmq.Dealer; iopub: Zmq.Subscriber };
+  readonly #sockets: { shell: zmq.Dealer; control: zmq.Dealer; iopub: zmq.Subscriber };
   readonly #waiting = new Set<() => void>();
 
   private constructor(process: ChildProcess, ports: readonly number[]) {

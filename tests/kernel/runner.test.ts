@@ -117,6 +117,18 @@ describe("parameters", () => {
     expect(executed.cells[2].outputs[0].data["text/plain"]).toEqual(["[ 5, 'a red circle' ]"]);
   });
 
+  test("must be declared by a cell tagged parameters, or nothing runs", () => {
+    const file = notebook("misspelt", { code: "let steps = 20;", tags: ["parameters"] }, "steps");
+    const misspelt = run(file, "-p", "step=5");
+    expect(misspelt).toMatchObject({ status: 2, executed: undefined });
+    expect(misspelt.stderr).toContain(
+      'expected parameters that the cell tagged "parameters" declares, got "step"; the cell is\nlet steps = 20;',
+    );
+    const untagged = run(notebook("untagged", "let steps = 20;"), "-p", "steps=5");
+    expect(untagged).toMatchObject({ status: 2, executed: undefined });
+    expect(untagged.stderr).toContain('expected a cell tagged "parameters" that declares steps, got none');
+  });
+
   test("are JSON where they parse as JSON, else text, and need the name of a variable", () => {
     expect(parseParameter("a=1e3")).toEqual(["a", 1000]);
     expect(parseParameter("a=[true,null]")).toEqual(["a", [true, null]]);
@@ -130,6 +142,14 @@ test("a run refuses to overwrite the notebook it runs", () => {
   const { status, stderr } = spawnSync(process.execPath, [CLI, "run", file, "--output", folder], { encoding: "utf8" });
   expect(status).toBe(2);
   expect(stderr).toContain("would be overwritten by its own run");
+});
+
+test("a folder that cannot be written to is found out before anything runs", () => {
+  const file = notebook("nowhere", "console.log('ran')");
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, "run", file, "--output", file], { encoding: "utf8" });
+  expect(status).toBe(2);
+  expect(stderr).toContain(`cannot write to ${file}`);
+  expect(stdout).not.toContain("ran");
 });
 
 test("Ctrl-C stops the run, leaves no file behind and exits with 130", async () => {
