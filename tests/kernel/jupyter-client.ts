@@ -40,7 +40,12 @@ export class JupyterClient {
     }
   }
 
-  static async start(folder: string, connection: object = {}): Promise<JupyterClient> {
+  /** Starts a kernel in `folder`.
+   * @param command what starts it, given its connection file */
+  static async start(
+    folder: string,
+    command: (connectionFile: string) => string[] = (file) => [CLI, "kernel", file],
+  ): Promise<JupyterClient> {
     const ports = await Promise.all(Array.from({ length: 5 }, freePort));
     const file = path.join(folder, `connection-${randomUUID()}.json`);
     const info = {
@@ -53,10 +58,9 @@ export class JupyterClient {
       iopub_port: ports[2],
       stdin_port: ports[3],
       hb_port: ports[4],
-      ...connection,
     };
     writeFileSync(file, JSON.stringify(info));
-    const child = spawn(process.execPath, [CLI, "kernel", file], { cwd: folder, stdio: ["ignore", "inherit", "pipe"] });
+    const child = spawn(process.execPath, command(file), { cwd: folder, stdio: ["ignore", "inherit", "inherit"] });
     const client = new JupyterClient(child, ports);
     // A subscription takes a moment to arrive; until then what is published is lost.
     for (;;) {
