@@ -126,7 +126,9 @@ function freshCopy(notebook: Notebook, parameters: Readonly<Record<string, unkno
       cell_type: "code",
       id: newCellId(),
       metadata: { tags: [INJECTED] },
-      source: names.map((name) => `let ${name} = ${JSON.stringify(parameters[name])};`).join("\n"),
+      source: ["// Parameters of this run", ...names.map((name) => `let ${name} = ${JSON.stringify(parameters[name])};`)].join(
+        "\n",
+      ),
       execution_count: null,
       outputs: [],
     } satisfies CodeCell);

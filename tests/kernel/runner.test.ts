@@ -112,7 +112,7 @@ describe("parameters", () => {
     const { executed } = run(file, "-p", "steps=5", "-p", "name=a red circle");
     expect(executed.cells[1]).toMatchObject({
       metadata: { tags: ["injected-parameters"] },
-      source: ["let steps = 5;\n", 'let name = "a red circle";'],
+      source: ["// Parameters of this run\n", "let steps = 5;\n", 'let name = "a red circle";'],
     });
     expect(executed.cells[2].outputs[0].data["text/plain"]).toEqual(["[ 5, 'a red circle' ]"]);
   });
