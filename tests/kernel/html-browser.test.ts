@@ -8,6 +8,7 @@ import { PACKAGE_ROOT } from "../../kernel/package-root.js";
 import { lossCurve } from "../../lib/figures/loss-curve.js";
 import { CHROMIUM, openFile, sharedBrowser } from "../browser/chromium.js";
 import { CLI, temporaryFolder } from "./compiled.js";
+import { nbformatVerdict, pythonHas } from "./python.js";
 
 const PLOTLY = "application/vnd.plotly.v1+json";
 
@@ -102,6 +103,13 @@ describe("the first notebook, with less of everything,", () => {
     ).toBe(1);
     expect(carriers(readFileSync(`${file}.html`, "utf8"))).toBe(1);
   });
+
+  test.skipIf(!pythonHas("nbformat"))(
+    "is written in a form that nbformat calls valid (skipped without Python's nbformat)",
+    () => {
+      expect(nbformatVerdict(`${file}.ipynb`)).toBe("valid");
+    },
+  );
 
   describe.skipIf(!CHROMIUM)("in Chromium", () => {
     const browser = sharedBrowser();
