@@ -58,8 +58,7 @@ export class JupyterServer {
     this.#wire = new JupyterWire(connection.key);
     this.#sockets = sockets;
     this.#directory = directory;
-    this.#engine = EngineProcess.start(directory);
-    this.#engine.catch(() => undefined);
+    this.#engine = this.#startEngine();
   }
 
   /** Serves one kernel until a client asks it to shut down.
@@ -177,6 +176,13 @@ export class JupyterServer {
     }
   }
 
+  #startEngine(): Promise<EngineProcess> {
+    const engine = EngineProcess.start(this.#directory);
+    // A failure is told to each request that needs the engine.
+    engine.catch(() => undefined);
+    return engine;
+  }
+
   async #execute(message: Message): Promise<Reply> {
     const {
       code,
@@ -205,7 +211,7 @@ export class JupyterServer {
     const engine = await this.#engine;
     const cellId = typeof message.metadata.cellId === "string" ? message.metadata.cellId : undefined;
     const { ok, died } = await engine.execute(code, { label: `cell[${count}]`, onEvent, silent, cellId });
-    if (died) this.#engine = EngineProcess.start(this.#directory);
+    if (died) this.#engine = this.#startEngine();
     if (ok) {
       return {
         status: "ok",

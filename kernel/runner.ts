@@ -73,7 +73,7 @@ export async function runNotebook(notebook: Notebook, options: RunOptions): Prom
       signal?.throwIfAborted();
       progress?.cellEnded?.({ number, ok, seconds: seconds(cellStarted) });
       if (!ok) {
-        failure = { number, source: cell.source, error: error ?? { ename: "Error", evalue: "the cell failed", traceback: [] } };
+        failure = { number, source: cell.source, error: error! };
         break;
       }
     }

@@ -61,6 +61,15 @@ test("an interrupt aborts the cell's signal", async () => {
   expect((await running).stdout).toBe("told\n");
 });
 
+test("an interrupt ends what a cell has left running", async () => {
+  await runCell(engine, "setTimeout(() => { while (true) {} }, 50);");
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  const asked = engine.isComplete("1");
+  engine.interrupt();
+  expect(await asked).toEqual({ status: "complete" });
+  expect((await runCell(engine, "kept")).result).toBe("'still here'");
+});
+
 test("an interrupt without a running cell changes nothing", async () => {
   engine.interrupt();
   expect((await runCell(engine, "kept")).ok).toBe(true);
@@ -83,6 +92,7 @@ describe("a cell that takes its process along ends with an error", () => {
     expect(error?.evalue).toMatch(expected);
     if (code.includes("last words")) expect(stdout).toBe("last words\n");
     expect((await runCell(mortal, "1")).died).toBe(true);
+    expect((await mortal.complete("1..to", 5)).matches).toEqual([]);
   });
 });
 

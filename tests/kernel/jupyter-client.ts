@@ -25,9 +25,17 @@ export class JupyterClient {
   readonly #session = randomUUID();
   readonly #sockets: { shell: zmq.Dealer; control: zmq.Dealer; iopub: zmq.Subscriber };
   readonly #waiting = new Set<() => void>();
+  #ended = false;
 
   private constructor(process: ChildProcess, ports: readonly number[]) {
     this.process = process;
+    // Its last messages may still be on their way.
+    process.once("exit", () =>
+      setTimeout(() => {
+        this.#ended = true;
+        this.#wake();
+      }, 2_000),
+    );
     this.#sockets = {
       shell: new zmq.Dealer({ linger: 0 }),
       control: new zmq.Dealer({ linger: 0 }),
@@ -119,6 +127,7 @@ export class JupyterClient {
     for (;;) {
       const found = this.received.find(condition);
       if (found) return found;
+      if (this.#ended) throw new Error(`the kernel has ended with ${this.process.exitCode ?? this.process.signalCode}`);
       await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }
   }
@@ -138,9 +147,13 @@ export class JupyterClient {
       const [header, parent, , content] = parts.map((part) => JSON.parse(part));
       const validSignature = signature === sign(this.key, parts);
       this.received.push({ channel, type: header.msg_type, parent: parent.msg_id, content, validSignature });
-      for (const wake of this.#waiting) wake();
-      this.#waiting.clear();
+      this.#wake();
     }
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
   }
 }
 
