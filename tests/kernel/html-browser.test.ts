@@ -82,7 +82,7 @@ describe("the first notebook, with less of everything,", () => {
       .flatMap((o) => ("data" in o ? [o.data] : []));
 
   beforeAll(() => {
-    const less = ["vectors=3000", "seedsPerPrompt=1", "saeSteps=60"].flatMap((parameter) => ["-p", parameter]);
+    const less = ["steps=5", "scenesPerPair=2", "vectors=3000", "saeSteps=60", "steeringSteps=2"].flatMap((size) => ["-p", size]);
     const source = path.join(PACKAGE_ROOT, "notebooks", "01-look-inside.ipynb");
     const { status, stderr } = spawnSync(process.execPath, [CLI, "run", source, "--html", "--quiet", "-o", out, ...less], {
       encoding: "utf8",
