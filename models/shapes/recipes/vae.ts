@@ -35,7 +35,7 @@ const phases: readonly Phase[] = [
   { name: "vae-crops", size: 32, batch: 32, steps: 800, learningRate: 3e-3, final: 5e-4 },
   { name: "vae-short", size: 64, batch: 16, steps: 500, learningRate: 1e-3, final: 0 },
   { name: "vae-long", size: 64, batch: 16, steps: 2200, learningRate: 2e-3, final: 0 },
-  { name: "vae", size: 64, batch: 16, steps: 2500, learningRate: 1e-3, final: 0, decoderOnly: true },
+  { name: "vae", size: 64, batch: 16, steps: 1500, learningRate: 1e-3, final: 0, decoderOnly: true },
 ];
 
 /** Weight of the KL term, per latent element against per-pixel squared error. */
