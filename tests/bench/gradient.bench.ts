@@ -53,7 +53,7 @@ export const gradient: Bench = {
     };
     const norm = Math.sqrt((await once()).data.reduce((sum, v) => sum + v * v, 0));
     if (!hasTorch()) return [{ name, ...compared((await inTurns(rounds, { ours: () => timed(once) })).ours) }];
-    return withTensorFile({ ...weightTensors(weights), ...stackedFeeds([feeds]) }, async (file) => {
+    return await withTensorFile({ ...weightTensors(weights), ...stackedFeeds([feeds]) }, async (file) => {
       const torch = new TorchPeer(fileURLToPath(new URL("peers/small_unet.py", import.meta.url)), [file, threads], threads);
       try {
         const trials = new Map<string, number>();
