@@ -46,7 +46,8 @@ export const gradient: Bench = {
     const wanted = `gradient:${middle.name}`;
     const name = `U-Net gradient with respect to an inner activation, batch ${batch}`;
 
-    await using session = await openSession(model, { threads });
+    // Threads that sleep, like the peer's: in turns, those that spin would disturb the other.
+    await using session = await openSession(model, { threads, spinning: false });
     const once = async (): Promise<Tensor<"float32">> => {
       const run = await session.run({ ...inputs, "cotangent:noise": noise }, { fetches: [wanted] });
       return run[wanted] as Tensor<"float32">;

@@ -32,12 +32,14 @@ export const hooks: Bench = {
         timestep: int64([500], []),
         encoder_hidden_states: float32(rng.normals(2 * 16 * 256), [2, 16, 256]),
       };
-      const raw = await ort.InferenceSession.create(file, { intraOpNumThreads: threads });
+      // Threads that sleep, here and there: in turns, those that spin would disturb the other.
+      const extra = { session: { intra_op: { allow_spinning: "0" } } };
+      const raw = await ort.InferenceSession.create(file, { intraOpNumThreads: threads, extra });
       const rawFeeds = Object.fromEntries(
         Object.entries(feeds).map(([name, t]) => [name, new ort.Tensor(t.dtype as "float32", t.data as Float32Array, t.shape)]),
       );
       const inputShapes = Object.fromEntries(Object.entries(feeds).map(([name, t]) => [name, t.shape]));
-      await using hooked = new HookedModel(await loadModel(file), { inputShapes, session: { threads } });
+      await using hooked = new HookedModel(await loadModel(file), { inputShapes, session: { threads, spinning: false } });
       const values = hooked.model.graph.nodes
         .flatMap((node) => node.outputs)
         .filter((name) => name !== "out_sample" && hooked.tree().find(name)[0]!.dtype === "float32");
