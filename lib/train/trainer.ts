@@ -63,7 +63,7 @@ export class Trainer {
     const graph = trainingGraph(spec);
     const checkpoint = options.resume === undefined ? undefined : await readCheckpoint(options.resume);
     const start = checkpoint === undefined ? startState(spec, graph, options) : stateFrom(checkpoint, graph, options.resume!);
-    const session = await openSession(graph.model, options.session);
+    const session = await openSession(graph.model, { spinning: false, ...options.session });
     const state = new Map<string, ResidentTensor>();
     for (const [name, tensor] of start) state.set(name, await uploadTensor(tensor));
     return new Trainer(spec, graph, session, state, checkpoint?.step ?? 0);
