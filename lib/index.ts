@@ -5,6 +5,7 @@
 export { Activations, collect, openActivations, replay } from "./activations/index.js";
 export { gradient, UnsupportedOpError } from "./autodiff/index.js";
 export {
+  denoise,
   Film,
   type GenerateOptions,
   Generation,

@@ -1,8 +1,8 @@
 import type { ColumnTable } from "arquero";
-import { Displayed, type MimeBundle, table } from "../figures/index.js";
+import { Displayed, type MimeBundle, numberText, table } from "../figures/index.js";
 import type { Axis } from "../hooks/index.js";
 import { float32, type Picture, type Tensor } from "../tensor/index.js";
-import { type CollectedImage, type CollectionPlan, imagesOf } from "./plan.js";
+import { type CollectedImage, type CollectionPlan, imagesOf, picturesDigest } from "./plan.js";
 import { emptyProvenance, type Provenance, placeRows, provenanceTable } from "./provenance.js";
 import {
   ActivationsFolderError,
@@ -27,10 +27,10 @@ export class Activations extends Displayed {
   readonly width: number;
   readonly axes: readonly ["vector", Axis] = ["vector", "channel"];
   readonly plan: CollectionPlan;
-  /** The generations, by number. */
+  /** The generations, or given pictures with their noise, by number. */
   readonly images: readonly CollectedImage[];
   readonly provenance: Provenance;
-  /** The generated pictures, one per image, where `collect` was asked to keep them. */
+  /** The pictures, one per image: those that were given, or generated ones where `collect` was asked to keep them. */
   readonly pictures: readonly Picture[] | undefined;
   readonly #storage: Storage;
 
@@ -127,8 +127,8 @@ export class Activations extends Displayed {
         channels: [width],
         "hook points": [plan.hookPoints.map((p) => p.path).join(", ")],
         pictures: [images.length],
-        "sampler steps": [plan.captureSteps.map((s) => s + 1).join(", ")],
-        "of steps": [plan.steps],
+        timesteps: [plan.timesteps.map((t) => numberText(t)).join(", ")],
+        source: [plan.pictures === "generated" ? `sampled in ${plan.steps} steps` : "given pictures, noised"],
       },
       { title: "Activations" },
     ).mimeBundle();
@@ -153,6 +153,8 @@ export class Activations extends Displayed {
 export interface OpenActivationsOptions {
   /** Up to how many bytes are read into memory; larger collections are read row by row. Default 2 GiB. */
   readonly budgetBytes?: number;
+  /** The pictures the collection was made of, where they were given; needed only to look at them again. */
+  readonly pictures?: readonly Picture[];
 }
 
 export const defaultBudgetBytes: number = 2 ** 31;
@@ -174,11 +176,27 @@ export async function openActivations(folder: string, options: OpenActivationsOp
       `openActivations: ${folder} holds ${done} of ${images} pictures; call collect with the same settings to finish it`,
     );
   }
-  return await activationsIn(folder, manifest, options.budgetBytes ?? defaultBudgetBytes);
+  const { budgetBytes = defaultBudgetBytes, pictures } = options;
+  if (pictures !== undefined && picturesDigest(pictures) !== plan.pictures) {
+    throw new ActivationsFolderError(
+      `openActivations: ${folder} is not of these pictures (SHA-256 differs); give those it was collected from, in their order`,
+    );
+  }
+  return await activationsIn(folder, manifest, budgetBytes, pictures && perImage(pictures, plan));
+}
+
+/** Given pictures, one per image of the plan. */
+export function perImage(pictures: readonly Picture[], plan: CollectionPlan): readonly Picture[] {
+  return imagesOf(plan).map(({ promptIndex }) => pictures[promptIndex]!);
 }
 
 /** A finished collection, in memory if it fits the budget. */
-export async function activationsIn(folder: string, manifest: CollectionManifest, budgetBytes: number): Promise<Activations> {
+export async function activationsIn(
+  folder: string,
+  manifest: CollectionManifest,
+  budgetBytes: number,
+  pictures?: readonly Picture[],
+): Promise<Activations> {
   const { plan, shards } = manifest;
   expectShards(folder, manifest);
   const count = shards.reduce((sum, s) => sum + s.rows, 0);
@@ -195,5 +213,5 @@ export async function activationsIn(folder: string, manifest: CollectionManifest
     data === undefined
       ? { kind: "folder", folder, manifest }
       : { kind: "memory", vectors: float32(data, [count, plan.channels]) };
-  return new Activations(plan, provenance, storage);
+  return new Activations(plan, provenance, storage, pictures);
 }

@@ -1,10 +1,18 @@
-import type { Generation, Pipeline } from "../diffusion/index.js";
+import type { Pipeline } from "../diffusion/index.js";
 import type { Branch } from "../hooks/index.js";
 import { float32, type Picture } from "../tensor/index.js";
-import { Activations, activationsIn, defaultBudgetBytes } from "./activations.js";
-import { type CollectionPlan, type CollectionSettings, imageCount, planCollection, positionsOf, vectorsBefore } from "./plan.js";
+import { Activations, activationsIn, defaultBudgetBytes, perImage } from "./activations.js";
+import {
+  type CollectionPlan,
+  type CollectionSettings,
+  type GivenPictures,
+  imageCount,
+  planCollection,
+  positionsOf,
+  vectorsBefore,
+} from "./plan.js";
 import { branchNames, emptyProvenance, type Provenance, sliceRows } from "./provenance.js";
-import { replay } from "./replay.js";
+import { type Replay, replay } from "./replay.js";
 import { ActivationsFolderError, appendShard, type CollectionManifest, readManifest } from "./shard-folder.js";
 
 /** How far a collection is. */
@@ -22,9 +30,9 @@ export interface CollectOptions extends CollectionSettings {
   readonly shardBytes?: number;
   /** Up to how many bytes of vectors are held in memory; default 2 GiB. */
   readonly budgetBytes?: number;
-  /** Also decode the generated pictures and keep them in memory; not together with `folder`. Default false. */
+  /** Also decode the generated pictures and keep them in memory; not together with `folder`. Default false; given pictures are kept anyway. */
   readonly pictures?: boolean;
-  /** Pictures generated at once; default 8. */
+  /** Pictures run at once; default 8. */
   readonly batchSize?: number;
   /** Ends the collection; in a folder, finished pictures are kept. */
   readonly signal?: AbortSignal;
@@ -32,25 +40,28 @@ export interface CollectOptions extends CollectionSettings {
 }
 
 /**
- * Generates pictures and keeps activation vectors from inside the network, with where each came from. The U-Net's
- * activations leave the runtime position by position; those drawn are kept, the rest is dropped.
- * @param prompts one or more
+ * Generates pictures and keeps activation vectors from inside the network, with where each came from; or takes given
+ * pictures, noises them to some timesteps and runs the network once at each (see `denoise`): then everything is known
+ * of the pictures, and no guidance is involved. The U-Net's activations leave the runtime position by position; those
+ * drawn are kept, the rest is dropped.
+ * @param source one or more prompts, or pictures with what the network is told of them
  * @throws UnknownHookPointError, or RangeError on settings that do not fit, before anything runs
  * @throws ActivationsFolderError if the folder holds another collection
  * @throws the signal's reason
  */
 export async function collect(
   pipe: Pipeline,
-  prompts: string | readonly string[],
+  source: string | readonly string[] | GivenPictures,
   options: CollectOptions,
 ): Promise<Activations> {
   const { folder, batchSize = 8, signal, shardBytes = 2 ** 24, budgetBytes = defaultBudgetBytes, onProgress } = options;
   if (folder !== undefined && options.pictures) {
     throw new RangeError("collect: pictures are kept in memory only; leave out folder, or replay() the pictures you want to see");
   }
-  const pictures: Picture[] = [];
-  const plan = planCollection(pipe, typeof prompts === "string" ? [prompts] : prompts, options);
+  const plan = planCollection(pipe, typeof source === "string" ? [source] : source, options);
   const images = imageCount(plan);
+  const given = typeof source === "object" && "pictures" in source ? perImage(source.pictures, plan) : undefined;
+  const generated: Picture[] = [];
   const bytes = plan.vectors * plan.channels * 4;
   if (folder === undefined && bytes > budgetBytes) {
     throw new RangeError(
@@ -72,8 +83,13 @@ export async function collect(
     while (done < images) {
       const end = Math.min(done + batchSize, images);
       const batch = Array.from({ length: end - done }, (_, i) => done + i);
-      const run = await replay(pipe, plan, batch, { batchSize, decode: options.pictures ?? false, ...(signal && { signal }) });
-      pictures.push(...run.images);
+      const run = await replay(pipe, plan, batch, {
+        batchSize,
+        decode: options.pictures ?? false,
+        pictures: given,
+        ...(signal && { signal }),
+      });
+      generated.push(...(given ? [] : run.images));
       for (let i = done; i < end; i++) held.add(run, i - done, i);
       done = end;
       if (held.count * plan.channels * 4 >= shardBytes || done === images) await flush(done);
@@ -89,10 +105,10 @@ export async function collect(
     if (signal?.aborted) await flush(done);
     throw error;
   }
-  if (folder !== undefined && manifest !== undefined) return await activationsIn(folder, manifest, budgetBytes);
+  if (folder !== undefined && manifest !== undefined) return await activationsIn(folder, manifest, budgetBytes, given);
   const { vectors, provenance } = held.filled();
   if (held.count !== plan.vectors - firstVector) throw new Error(`collect: ${held.count} vectors came of ${plan.vectors}`);
-  return new Activations(plan, provenance, { kind: "memory", vectors }, options.pictures ? pictures : undefined);
+  return new Activations(plan, provenance, { kind: "memory", vectors }, given ?? (options.pictures ? generated : undefined));
 }
 
 /** The manifest to go on with: the folder's own if it is of the same plan, else a new one. */
@@ -130,7 +146,7 @@ class Rows {
   }
 
   /** Keeps the drawn vectors of one item of a run. */
-  add(run: Generation, item: number, image: number): void {
+  add(run: Replay, item: number, image: number): void {
     const { hookPoints, branches, captureSteps, channels } = this.#plan;
     hookPoints.forEach(({ path, positions, columns, axes }, point) => {
       const { tensor, axes: names } = run.activations[path]!;
@@ -172,7 +188,7 @@ class Rows {
   }
 }
 
-function branchIndex(run: Generation, branch: Branch): number {
+function branchIndex(run: Replay, branch: Branch): number {
   const index = run.branches.indexOf(branch);
   if (index >= 0) return index;
   throw new RangeError(

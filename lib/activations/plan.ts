@@ -1,6 +1,15 @@
+import { createHash } from "node:crypto";
 import { type Pipeline, type SamplerName, scheduleFromConfig } from "../diffusion/index.js";
 import { type Axis, type Branch, type HookPoint, positionAxes } from "../hooks/index.js";
-import { Rng } from "../tensor/index.js";
+import { type Picture, Rng } from "../tensor/index.js";
+
+/** Pictures whose activations are wanted, instead of prompts to generate from. */
+export interface GivenPictures {
+  /** Of one size, the one the pipeline draws. */
+  readonly pictures: readonly Picture[];
+  /** What the network is told, one text for all or one each; default "", the empty prompt. */
+  readonly prompts?: string | readonly string[];
+}
 
 /** What to collect. */
 export interface CollectionSettings {
@@ -10,7 +19,7 @@ export interface CollectionSettings {
   readonly steps?: number;
   /** Sampler steps, counted from 0, at which to look; default all. */
   readonly captureSteps?: readonly number[];
-  /** Or training timesteps; of each the nearest one of the run is taken. */
+  /** Or training timesteps: of each the nearest one of the run is taken; given pictures are noised to exactly these. */
   readonly timesteps?: readonly number[];
   /** Vectors in total, spread evenly over pictures, hook points, steps and branches. */
   readonly vectors?: number;
@@ -28,8 +37,9 @@ export interface CollectionSettings {
   readonly seed?: number;
 }
 
-/** One generation. */
+/** One generation, or one given picture with its noise. */
 export interface CollectedImage {
+  /** Number of the prompt; of given pictures, the picture's own. */
   readonly promptIndex: number;
   readonly prompt: string;
   readonly seed: number;
@@ -53,11 +63,16 @@ export interface CollectionPlan {
   readonly pipelineClass: string;
   /** Edits in force, in words. */
   readonly edits: readonly string[];
+  /** SHA-256 of the given pictures; "generated" where there were none. */
+  readonly pictures: string;
   readonly prompts: readonly string[];
   readonly seeds: readonly number[] | "one per prompt";
   readonly negativePrompt: string;
   readonly steps: number;
+  /** Steps looked at; of given pictures, all timesteps in their order. */
   readonly captureSteps: readonly number[];
+  /** Training timesteps of those steps. */
+  readonly timesteps: readonly number[];
   readonly guidanceScale: number;
   readonly sampler: string;
   readonly branches: readonly Branch[];
@@ -71,9 +86,18 @@ export interface CollectionPlan {
  * Checks the settings against the pipeline.
  * @throws UnknownHookPointError, or RangeError on settings that contradict each other or the model
  */
-export function planCollection(pipe: Pipeline, prompts: readonly string[], settings: CollectionSettings): CollectionPlan {
-  const { steps = 20, branch = "cond", guidanceScale = 7.5, negativePrompt = "", seed = 0, seeds } = settings;
-  if (prompts.length === 0) throw new RangeError("collect: there are no prompts; give at least one");
+export function planCollection(
+  pipe: Pipeline,
+  source: readonly string[] | GivenPictures,
+  settings: CollectionSettings,
+): CollectionPlan {
+  const { branch = "cond", negativePrompt = "", seed = 0, seeds } = settings;
+  const given = "pictures" in source ? source : undefined;
+  const prompts = "pictures" in source ? promptsOf(source) : source;
+  if (prompts.length === 0) {
+    const what = given ? "pictures" : "prompts";
+    throw new RangeError(`collect: there are no ${what}; give at least one`);
+  }
   if (seeds?.length === 0) throw new RangeError("collect: seeds is empty; give at least one or leave it out");
   const patterns = typeof settings.at === "string" ? [settings.at] : settings.at;
   const found = new Map(patterns.flatMap((p) => pipe.unet.tree().find(p)).map((point) => [point.path, point]));
@@ -85,20 +109,18 @@ export function planCollection(pipe: Pipeline, prompts: readonly string[], setti
     throw new RangeError(`collect: hook points must have equally many channels, got ${list}; collect them one by one`);
   }
   const branches: readonly Branch[] = branch === "both" ? ["cond", "uncond"] : [branch];
-  const captureSteps = capturedSteps(pipe, steps, settings);
+  const calls = given ? noisedCalls(pipe, settings) : sampledCalls(pipe, settings);
   const images = prompts.length * (seeds?.length ?? 1);
-  const perPosition = images * captureSteps.length * branches.length;
+  const perPosition = images * calls.captureSteps.length * branches.length;
   return {
     model: pipe.digest,
     pipelineClass: pipe.pipelineClass,
     edits: pipe.edits.map((e) => e.label),
+    pictures: given ? picturesDigest(given.pictures) : "generated",
     prompts,
     seeds: seeds ?? "one per prompt",
     negativePrompt,
-    steps,
-    captureSteps,
-    guidanceScale,
-    sampler: settings.sampler ?? "default",
+    ...calls,
     branches,
     hookPoints: shaped.map((s) => s.point),
     channels: shaped[0]!.channels,
@@ -111,7 +133,20 @@ export function planCollection(pipe: Pipeline, prompts: readonly string[], setti
   };
 }
 
-/** The generations of a plan, in order: prompt by prompt. */
+/** SHA-256 of pictures in their order. */
+export function picturesDigest(pictures: readonly Picture[]): string {
+  const digest = createHash("sha256");
+  for (const { width, height, channels, pixels } of pictures) digest.update(`${width}×${height}×${channels}`).update(pixels);
+  return digest.digest("hex");
+}
+
+function promptsOf({ pictures, prompts = "" }: GivenPictures): readonly string[] {
+  const all = typeof prompts === "string" ? pictures.map(() => prompts) : prompts;
+  if (all.length === pictures.length) return all;
+  throw new RangeError(`collect: expected ${pictures.length} prompts, one per picture, or one text for all, got ${all.length}`);
+}
+
+/** The images of a plan, in order: prompt by prompt. */
 export function imagesOf({ prompts, seeds, seed }: Pick<CollectionPlan, "prompts" | "seeds" | "seed">): CollectedImage[] {
   return prompts.flatMap((prompt, promptIndex) =>
     (seeds === "one per prompt" ? [seed + promptIndex] : seeds).map((s) => ({ promptIndex, prompt, seed: s })),
@@ -159,7 +194,11 @@ function shapeOf({ path, axes, shape }: HookPoint): { point: CollectedPoint; cha
   return { point: { path, axes, positions, columns: places.at(-1) ?? 1 }, channels };
 }
 
-function capturedSteps(pipe: Pipeline, steps: number, { captureSteps, timesteps, sampler }: CollectionSettings): number[] {
+type Calls = Pick<CollectionPlan, "steps" | "captureSteps" | "timesteps" | "guidanceScale" | "sampler">;
+
+/** The model calls of a sampler's run at which to look. */
+function sampledCalls(pipe: Pipeline, settings: CollectionSettings): Calls {
+  const { steps = 20, guidanceScale = 7.5, captureSteps, timesteps, sampler } = settings;
   const run = scheduleFromConfig(pipe.schedulerConfig, sampler).plan(steps).timesteps;
   if (captureSteps !== undefined && timesteps !== undefined) {
     throw new RangeError("collect: give captureSteps or timesteps, not both");
@@ -175,7 +214,32 @@ function capturedSteps(pipe: Pipeline, steps: number, { captureSteps, timesteps,
   if (chosen.length === 0 || wrong !== undefined) {
     throw new RangeError(`collect: captureSteps must be 0…${run.length - 1}, got [${chosen.join(", ")}]`);
   }
-  return [...new Set(chosen)].sort((a, b) => a - b);
+  const ordered = [...new Set(chosen)].sort((a, b) => a - b);
+  return {
+    steps,
+    captureSteps: ordered,
+    timesteps: ordered.map((s) => run[s]!),
+    guidanceScale,
+    sampler: sampler ?? "default",
+  };
+}
+
+/** Settings that say how to sample, which given pictures are not. */
+const ofSampling = ["steps", "captureSteps", "guidanceScale", "negativePrompt", "sampler", "branch"] as const;
+
+/** One model call per timestep, without guidance. */
+function noisedCalls(pipe: Pipeline, settings: CollectionSettings): Calls {
+  const idle = ofSampling.filter((name) => settings[name] !== undefined);
+  if (idle.length > 0)
+    throw new RangeError(`collect: given pictures are noised, not sampled; leave out ${idle.join(", ")} and say timesteps`);
+  const trained = scheduleFromConfig(pipe.schedulerConfig).noise.sigmas.length;
+  const timesteps = [...new Set(settings.timesteps ?? [])].sort((a, b) => b - a);
+  if (timesteps.length === 0 || timesteps.some((t) => !(t >= 0 && t < trained))) {
+    throw new RangeError(
+      `collect: given pictures need the timesteps to noise them to, in 0…${trained - 1}, got [${timesteps.join(", ")}]`,
+    );
+  }
+  return { steps: timesteps.length, captureSteps: [...timesteps.keys()], timesteps, guidanceScale: 1, sampler: "none" };
 }
 
 function vectorCount({ vectors, tokensPerImage }: CollectionSettings, perPosition: number, positions: readonly number[]): number {

@@ -71,7 +71,7 @@ export interface FeatureExamplesOptions {
 }
 
 /**
- * Generates pictures of a collection again and encodes every place of them, in the order in which they were asked for.
+ * Runs pictures of a collection again and encodes every place of them, in the order in which they were asked for.
  * @param images what `maxActivating` or `decileSamples` gave, or numbers of pictures
  */
 export async function featureExamples(
@@ -91,7 +91,7 @@ export async function featureExamples(
   const examples: FeatureExample[] = [];
   for (let start = 0; start < numbers.length; start += batchSize) {
     const batch = numbers.slice(start, start + batchSize);
-    const run = await replay(pipe, plan, batch, { batchSize, ...(signal && { signal }) });
+    const run = await replay(pipe, plan, batch, { batchSize, pictures: acts.pictures, ...(signal && { signal }) });
     for (const [item, image] of batch.entries()) {
       const vectors = select(run.activations[point.path]!, { branch: run.branches.indexOf(branch), item }).tensor;
       const codes = (await sae.encodeSparse(vectors.reshape([-1, plan.channels]))).column(feature);

@@ -27,7 +27,7 @@ function tokenizer(): Tokenizer {
 
 /**
  * A pipeline of a few operators on 4×4 latents. `down_blocks.0` has 3 channels, [x₀, x₁, mean token id],
- * `mid_block` is twice that on a 2×2 grid, and the noise it predicts is 0.1·x₀ and 0.1·x₁.
+ * `mid_block` is twice that on a 2×2 grid, and the noise it predicts is 0.1·x₀ and 0.1·x₁. Pictures of 4×4 pixels are encoded as their red and green in −1…1.
  */
 export function toyPipeline(): Pipeline {
   const text = new GraphBuilder({ name: "text_encoder" });
@@ -47,6 +47,8 @@ export function toyPipeline(): Pipeline {
     const kept = down.slice(1, 0, 2).mul(0.1);
     return g.output(kept.add(middle.slice(1, 0, 2).mean([2, 3], true).mul(0)), "out_sample");
   });
+  const e = new GraphBuilder({ name: "vae_encoder" });
+  e.output(e.input("sample", "float32", ["batch", 3, 4, 4]).slice(1, 0, 2), "latent_parameters");
   return new Pipeline({
     pipelineClass: "StableDiffusionPipeline",
     digest: "toy",
@@ -55,6 +57,7 @@ export function toyPipeline(): Pipeline {
     }),
     textEncoder: new HookedModel(text.model()),
     tokenizer: tokenizer(),
+    vaeEncoder: new HookedModel(e.model()),
     latentSpace: { channels: 2, size: 4, factor: 1, scale: 1, shift: 0 },
     schedulerConfig: {
       _class_name: "DDIMScheduler",
