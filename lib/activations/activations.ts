@@ -1,6 +1,7 @@
 import type { ColumnTable } from "arquero";
 import { Displayed, type MimeBundle, numberText, table } from "../figures/index.js";
 import type { Axis } from "../hooks/index.js";
+import type { Environment } from "../runtime/index.js";
 import { float32, type Picture, type Tensor } from "../tensor/index.js";
 import { type CollectedImage, type CollectionPlan, imagesOf, picturesDigest } from "./plan.js";
 import { emptyProvenance, type Provenance, placeRows, provenanceTable } from "./provenance.js";
@@ -27,6 +28,7 @@ export class Activations extends Displayed {
   readonly width: number;
   readonly axes: readonly ["vector", Axis] = ["vector", "channel"];
   readonly plan: CollectionPlan;
+  readonly environment: Environment;
   /** The generations, or given pictures with their noise, by number. */
   readonly images: readonly CollectedImage[];
   readonly provenance: Provenance;
@@ -34,11 +36,17 @@ export class Activations extends Displayed {
   readonly pictures: readonly Picture[] | undefined;
   readonly #storage: Storage;
 
-  constructor(plan: CollectionPlan, provenance: Provenance, storage: Storage, pictures?: readonly Picture[]) {
+  constructor(
+    { plan, environment }: Pick<CollectionManifest, "plan" | "environment">,
+    provenance: Provenance,
+    storage: Storage,
+    pictures?: readonly Picture[],
+  ) {
     super();
     this.count = provenance.image.length;
     this.width = plan.channels;
     this.plan = plan;
+    this.environment = environment;
     this.images = imagesOf(plan);
     this.provenance = provenance;
     this.#storage = storage;
@@ -98,6 +106,29 @@ export class Activations extends Displayed {
       yield { start, vectors };
       start += shard.rows;
     }
+  }
+
+  /** What is needed to collect them again; SAEs and embeddings made of them carry it on. */
+  get manifest(): { readonly plan: CollectionPlan; readonly environment: Environment } {
+    return { plan: this.plan, environment: this.environment };
+  }
+
+  /** The vectors of those pictures only, in their order, for training on some and judging on others. Nothing is copied. */
+  ofImages(
+    images: readonly number[],
+  ): { readonly count: number; readonly width: number; readonly manifest: unknown } & Pick<Activations, "rows"> {
+    const wanted = new Set(images);
+    for (const image of wanted) {
+      if (!(Number.isInteger(image) && image >= 0 && image < this.images.length))
+        throw new RangeError(`Activations.ofImages: pictures are 0…${this.images.length - 1}, got ${image}`);
+    }
+    const numbers = Uint32Array.from(this.provenance.image.keys()).filter((row) => wanted.has(this.provenance.image[row]!));
+    return {
+      count: numbers.length,
+      width: this.width,
+      manifest: { ...this.manifest, images: [...wanted].sort((a, b) => a - b) },
+      rows: (indices) => this.rows(Array.from(indices, (i) => numbers[i] ?? Number.NaN)),
+    };
   }
 
   /** The mean of each image's vectors, float32 [images, channels]; an image without vectors has zeros. */
@@ -213,5 +244,5 @@ export async function activationsIn(
     data === undefined
       ? { kind: "folder", folder, manifest }
       : { kind: "memory", vectors: float32(data, [count, plan.channels]) };
-  return new Activations(plan, provenance, storage, pictures);
+  return new Activations(manifest, provenance, storage, pictures);
 }

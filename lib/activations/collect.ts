@@ -1,5 +1,6 @@
 import type { Pipeline } from "../diffusion/index.js";
 import type { Branch } from "../hooks/index.js";
+import { type Environment, environment } from "../runtime/index.js";
 import { float32, type Picture } from "../tensor/index.js";
 import { Activations, activationsIn, defaultBudgetBytes, perImage } from "./activations.js";
 import {
@@ -68,7 +69,8 @@ export async function collect(
       `collect: ${plan.vectors} vectors of ${plan.channels} need ${bytes} bytes, over the budget of ${budgetBytes}; give a folder or fewer vectors`,
     );
   }
-  let manifest = folder === undefined ? undefined : await resumed(folder, plan);
+  const ran = environment(await pipe.unet.prepare({ edits: pipe.edits }));
+  let manifest = folder === undefined ? undefined : await resumed(folder, plan, ran);
   const first = manifest?.shards.at(-1)?.endImage ?? 0;
   const firstVector = vectorsBefore(plan, first);
   const held = new Rows(plan, folder === undefined ? plan.vectors : vectorsPerShard(plan, shardBytes, batchSize));
@@ -108,13 +110,18 @@ export async function collect(
   if (folder !== undefined && manifest !== undefined) return await activationsIn(folder, manifest, budgetBytes, given);
   const { vectors, provenance } = held.filled();
   if (held.count !== plan.vectors - firstVector) throw new Error(`collect: ${held.count} vectors came of ${plan.vectors}`);
-  return new Activations(plan, provenance, { kind: "memory", vectors }, given ?? (options.pictures ? generated : undefined));
+  return new Activations(
+    { plan, environment: ran },
+    provenance,
+    { kind: "memory", vectors },
+    given ?? (options.pictures ? generated : undefined),
+  );
 }
 
 /** The manifest to go on with: the folder's own if it is of the same plan, else a new one. */
-async function resumed(folder: string, plan: CollectionPlan): Promise<CollectionManifest> {
+async function resumed(folder: string, plan: CollectionPlan, ran: Environment): Promise<CollectionManifest> {
   const manifest = await readManifest(folder);
-  if (manifest === undefined) return { format: "tweedie activations", version: 1, plan, shards: [] };
+  if (manifest === undefined) return { format: "tweedie activations", version: 1, plan, environment: ran, shards: [] };
   const differing = (Object.keys(plan) as (keyof CollectionPlan)[]).filter(
     (key) => JSON.stringify(plan[key]) !== JSON.stringify(manifest.plan[key]),
   );

@@ -1,5 +1,6 @@
 import type { Activation, Branch, Capture, Edit } from "../../hooks/index.js";
-import { type Picture, Tensor, torchRandn } from "../../tensor/index.js";
+import { type Environment, environment } from "../../runtime/index.js";
+import { type Picture, Tensor, tensorDigest, torchRandn } from "../../tensor/index.js";
 import { denoiserFrom } from "../adapters.js";
 import { scheduleFromConfig } from "../schedules/index.js";
 import { concatRows, stacked } from "./batches.js";
@@ -40,6 +41,21 @@ export interface Denoising {
   readonly activations: Readonly<Record<string, Activation<Tensor<"float32">>>>;
   readonly calls: readonly ModelCall[];
   readonly branches: readonly Branch[];
+  readonly manifest: DenoisingManifest;
+}
+
+/** What is needed to run it again. */
+export interface DenoisingManifest {
+  /** SHA-256 of the pipeline's networks and configuration. */
+  readonly model: string;
+  /** SHA-256 of the latents. */
+  readonly latents: string;
+  readonly prompts: readonly string[];
+  readonly seeds: readonly number[];
+  readonly timesteps: readonly number[];
+  /** Edits in words, in the order of application. */
+  readonly edits: readonly string[];
+  readonly environment: Environment;
 }
 
 /**
@@ -64,7 +80,7 @@ export async function denoise(
   const sigmas = timesteps.map((t) => levels.sigmaAt(t));
   const timestepBySigma = new Map(Array.from(sigmas, (sigma, step) => [sigma, timesteps[step]!]));
   const edits = [...pipe.edits, ...(options.edits ?? [])];
-  await pipe.unet.prepare({ capture, edits });
+  const device = await pipe.unet.prepare({ capture, edits });
   const latents = "latents" in images ? images.latents : await pipe.encodeImage(images, { batchSize, ...(signal && { signal }) });
   const items = latents.shape[0]!;
   const seeds = options.seeds ?? Array.from({ length: items }, (_, i) => i);
@@ -108,6 +124,15 @@ export async function denoise(
     activations: network.recorder.activations(),
     calls: network.calls,
     branches: network.branches,
+    manifest: {
+      model: pipe.digest,
+      latents: tensorDigest(latents),
+      prompts: texts,
+      seeds,
+      timesteps: [...timesteps],
+      edits: edits.map((e) => e.label),
+      environment: environment(device),
+    },
   };
 }
 

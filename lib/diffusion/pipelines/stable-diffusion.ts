@@ -1,7 +1,8 @@
 import { Displayed, type MimeBundle, table } from "../../figures/index.js";
 import type { Capture, Edit, HookedModel, ModuleTree } from "../../hooks/index.js";
 import type { ValueInfo } from "../../onnx/index.js";
-import { type Picture, Tensor, TorchGenerator, toFloat32 } from "../../tensor/index.js";
+import { environment } from "../../runtime/index.js";
+import { type Picture, Tensor, TorchGenerator, tensorDigest, toFloat32 } from "../../tensor/index.js";
 import { denoiserFrom } from "../adapters.js";
 import type { Step } from "../contracts.js";
 import type { Tokenizer } from "../formats/tokenizer.js";
@@ -163,7 +164,7 @@ export class Pipeline extends Displayed {
     const steps = plan.timesteps.length;
     const edits = [...this.edits, ...(options.edits ?? [])];
     // Patterns that name nothing show here, before any work is done.
-    await this.unet.prepare({ capture, edits });
+    const device = await this.unet.prepare({ capture, edits });
 
     const isGuided = this.textEncoder !== undefined && guidanceScale !== 1;
     const network = new WatchedNetwork(this.unet, {
@@ -226,8 +227,12 @@ export class Pipeline extends Displayed {
         guidanceRescale,
         ...(options.guidanceInterval && { guidanceInterval: options.guidanceInterval }),
         ...(eta !== undefined && { eta }),
+        ...(options.scheduler && { scheduler: options.scheduler }),
+        size: [start.shape[2]! * this.latentSpace.factor, start.shape[3]! * this.latentSpace.factor],
+        ...(options.noise && { noise: tensorDigest(options.noise) }),
         edits: edits.map((e) => e.label),
         captures: capture.map((c) => (typeof c === "string" ? c : (c.as ?? c.at))),
+        environment: environment(device),
       },
     });
   }
