@@ -16,6 +16,7 @@ export {
   type SamplerName,
   samplers,
 } from "./diffusion/index.js";
+export { type Proportion, proportion, proportionOf } from "./evaluate/index.js";
 export {
   ablateFeatures,
   auroc,
@@ -28,6 +29,7 @@ export {
   scaleFeatures,
   searchFeatures,
   steer,
+  typicalCode,
 } from "./features/index.js";
 export {
   activationMaps,
@@ -52,7 +54,7 @@ export { loadModel, saveModel } from "./onnx/index.js";
 export { GraphBuilder, Value } from "./program/index.js";
 export { Embedding, nearestNeighbours, Pca, pca, umap } from "./reduction/index.js";
 export { listDevices, MemoryBudgetError, openSession, RuntimeError, runtimeStats } from "./runtime/index.js";
-export { loadSae, Sae, saeBaselines, trainSae } from "./sae/index.js";
+export { loadSae, lossRecovered, Sae, saeBaselines, trainSae } from "./sae/index.js";
 export {
   type DType,
   float32,

@@ -16,4 +16,12 @@ export {
   type SearchFeaturesOptions,
   searchFeatures,
 } from "./search.js";
-export { ablateFeatures, clampFeatures, type FeatureEditOptions, scaleFeatures, steer } from "./steering.js";
+export {
+  ablateFeatures,
+  clampFeatures,
+  type FeatureEditOptions,
+  type SteerOptions,
+  scaleFeatures,
+  steer,
+  typicalCode,
+} from "./steering.js";

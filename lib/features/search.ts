@@ -49,6 +49,8 @@ export interface FoundFeature extends Candidate {
   readonly negatives: number;
   /** The best features on the training pictures, best first; the first is this one. */
   readonly candidates: readonly Candidate[];
+  /** Held-out AUROC of this feature for every concept: what else it detects. */
+  readonly perConcept: readonly { readonly name: string; readonly auroc: number }[];
 }
 
 /**
@@ -67,15 +69,16 @@ export function searchFeatures(options: SearchFeaturesOptions): FoundFeature[] {
     rowsOf(codes, train),
     concepts.map(({ present }) => train.map((i) => Boolean(present[i]))),
   );
-  return concepts.map(({ name, present }, c): FoundFeature => {
-    const labels = heldOut.map((i) => Boolean(present[i]));
+  const heldOutLabels = concepts.map(({ present }) => heldOut.map((i) => Boolean(present[i])));
+  const heldOutCodes = (feature: number): number[] => heldOut.map((i) => codes.data[i * features + feature]!);
+  return concepts.map(({ name }, c): FoundFeature => {
+    const labels = heldOutLabels[c]!;
     const positives = labels.filter(Boolean).length;
     const order = Array.from({ length: features }, (_, f) => f).sort(
       (a, b) => worth(scores[c]![b]!) - worth(scores[c]![a]!) || a - b,
     );
     const best = order.slice(0, candidates).map((feature): Candidate => {
-      const column = heldOut.map((i) => codes.data[i * features + feature]!);
-      return { feature, trainAuroc: scores[c]![feature]!, auroc: auroc(column, labels) };
+      return { feature, trainAuroc: scores[c]![feature]!, auroc: auroc(heldOutCodes(feature), labels) };
     });
     const negatives = labels.length - positives;
     const first = best[0]!;
@@ -86,6 +89,10 @@ export function searchFeatures(options: SearchFeaturesOptions): FoundFeature[] {
       positives,
       negatives,
       candidates: best,
+      perConcept: concepts.map((other, o) => ({
+        name: other.name,
+        auroc: auroc(heldOutCodes(first.feature), heldOutLabels[o]!),
+      })),
     };
   });
 }

@@ -1,20 +1,31 @@
 import { identityOf } from "../hooks/edit.js";
 import { at, type Edit, type EditOptions, type StepContext, type Strength } from "../hooks/index.js";
 import { activationVectors, positionCount, type Sae } from "../sae/index.js";
-import { float32, type Tensor } from "../tensor/index.js";
+import { expectFloat32, float32, type Tensor } from "../tensor/index.js";
 
 export interface FeatureEditOptions extends Omit<EditOptions, "channels"> {
   /** The hook point whose activations the SAE was trained on. */
   readonly at: string;
 }
 
+export interface SteerOptions extends FeatureEditOptions {
+  /** How much of the strength reaches each place, [y, x] of the activation; default 1 everywhere. */
+  readonly places?: Tensor;
+}
+
 /**
  * x + strength·(the feature's decoder direction), at every place: what the decoder would do if the code were larger by
- * `strength`. The SAE's error stays in x; strength 0 changes no bit.
+ * `strength`. Strengths are best told in units of `typicalCode`. The SAE's error stays in x; strength 0 changes no bit.
+ * @throws RangeError if the SAE has no such feature; when it runs, if `places` has not the activation's height and width
  */
-export function steer(sae: Sae, feature: number, strength: Strength, options: FeatureEditOptions): Edit {
-  const { at: pattern, ...rest } = options;
-  const edit = at(pattern).add(directions(sae, [feature]).row(0), strength, rest);
+export function steer(sae: Sae, feature: number, strength: Strength, options: SteerOptions): Edit {
+  const { at: pattern, places, ...rest } = options;
+  const direction = directions(sae, [feature]).row(0);
+  const edit = at(pattern).add(
+    places === undefined ? direction : outer(direction, expectFloat32(places, "steer: places")),
+    strength,
+    rest,
+  );
   return { ...edit, label: `${pattern} + ${strengthText(strength)} of feature ${feature}, SAE ${sae.digest.slice(0, 12)}` };
 }
 
@@ -81,6 +92,26 @@ function codeEdit(
       return { gain: fed(gain), offset: fed(offset) };
     },
   };
+}
+
+/**
+ * A feature's code where it is clearly on: the mean of the largest tenth of its codes above 0. 0 if it never fires.
+ * @param codes its codes, such as `SparseCodes.column` gives
+ */
+export function typicalCode(codes: ArrayLike<number>): number {
+  const fired = Float64Array.from(codes)
+    .filter((code) => code > 0)
+    .sort();
+  const top = fired.subarray(Math.floor(0.9 * fired.length));
+  return top.length === 0 ? 0 : top.reduce((sum, code) => sum + code, 0) / top.length;
+}
+
+/** direction ⊗ places, [channel, y, x]. */
+function outer(direction: Tensor<"float32">, places: Tensor<"float32">): Tensor<"float32"> {
+  const data = Float32Array.from({ length: direction.size * places.size }, (_, i) => {
+    return direction.data[Math.floor(i / places.size)]! * places.data[i % places.size]!;
+  });
+  return float32(data, [direction.size, ...places.shape]);
 }
 
 /** Rows of the decoder, [features.length, d]. */

@@ -9,6 +9,7 @@ import {
   maxActivating,
   scaleFeatures,
   steer,
+  typicalCode,
 } from "../../../lib/features/index.js";
 import { type Edit, HookedModel, type StepContext, select } from "../../../lib/hooks/index.js";
 import { closeRuntime } from "../../../lib/runtime/index.js";
@@ -58,6 +59,20 @@ describe("edits of codes", () => {
     expect(await edited(steer(sae, 1, -3, { at }))).toEqual(expected((s, _, channel) => (channel === 1 ? s - 3 : s)));
     const half = await edited(steer(sae, 0, 2, { at, branch: "cond" }));
     expect(half).toEqual(expected((s, row, channel) => (row === 1 ? s + (channel === 0 ? 2 : 0) : s)));
+  });
+
+  it("steer reaches only the places it is given, as far as they say", async () => {
+    const places = float32([0, 1, 0.5, 0], [2, 2]);
+    const result = await edited(steer(sae, 1, 4, { at, places }));
+    const shift = [0, 4, 2, 0];
+    expect(result).toEqual([...x.data].map((v, i) => 2 * v + (((i >> 2) & 1) === 1 ? shift[i & 3]! : 0)));
+    await expect(edited(steer(sae, 1, 4, { at, places: float32([1, 1, 1], [1, 3]) }))).rejects.toThrow(/does not broadcast/);
+  });
+
+  it("typicalCode is the mean of the strongest tenth, zeros apart", () => {
+    expect(typicalCode([...Array.from({ length: 18 }, () => 1), 5, 7, 0, 0, 0, 0])).toBe(6);
+    expect(typicalCode([0, 3])).toBe(3);
+    expect(typicalCode([0, 0])).toBe(0);
   });
 
   it("ablateFeatures takes out what the features wrote and keeps the rest, the SAE's error too", async () => {
