@@ -155,13 +155,12 @@ class Rows {
   /** Keeps the drawn vectors of one item of a run. */
   add(run: Replay, item: number, image: number): void {
     const { hookPoints, branches, captureSteps, channels } = this.#plan;
-    hookPoints.forEach(({ path, positions, columns, axes }, point) => {
+    hookPoints.forEach(({ path, positions, columns }, point) => {
       const { tensor, axes: names } = run.activations[path]!;
       const [, allBranches, allItems] = tensor.shape as readonly number[];
       if (names[1] !== "branch" || tensor.size !== captureSteps.length * allBranches! * allItems! * positions * channels) {
         throw new RangeError(`collect: ${path} gave [${names.join(", ")}] of ${tensor}; its batch cannot be told apart`);
       }
-      const isImage = axes.includes("y");
       captureSteps.forEach((step, s) => {
         const { timestep, sigma } = run.calls[s]!;
         branches.forEach((branch, b) => {
@@ -175,8 +174,8 @@ class Rows {
             p.timestep[this.count] = timestep;
             p.sigma[this.count] = sigma;
             p.branch[this.count] = branchNames.indexOf(branch);
-            p.y[this.count] = isImage ? Math.floor(position / columns) : 0;
-            p.x[this.count] = isImage ? position % columns : position;
+            p.y[this.count] = Math.floor(position / columns);
+            p.x[this.count] = position % columns;
             p.hookPoint[this.count] = point;
             this.count++;
           }

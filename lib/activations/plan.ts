@@ -52,7 +52,7 @@ export interface CollectedPoint {
   readonly axes: readonly Axis[];
   /** Vectors per picture and step, counted row by row. */
   readonly positions: number;
-  /** Positions per row: the x axis' length; 1 for vectors, all for sequences. */
+  /** Positions per row: the x axis' length, also where attention has the grid in a row; 1 for vectors, all for other sequences. */
   readonly columns: number;
 }
 
@@ -101,7 +101,7 @@ export function planCollection(
   if (seeds?.length === 0) throw new RangeError("collect: seeds is empty; give at least one or leave it out");
   const patterns = typeof settings.at === "string" ? [settings.at] : settings.at;
   const found = new Map(patterns.flatMap((p) => pipe.unet.tree().find(p)).map((point) => [point.path, point]));
-  const shaped = [...found.values()].map(shapeOf);
+  const shaped = [...found.values()].map((point) => shapeOf(point, pipe.latentSpace.size));
   if (shaped.length === 0) throw new RangeError("collect: `at` names no hook point; give a path or a pattern");
   const widths = new Set(shaped.map((s) => s.channels));
   if (widths.size > 1) {
@@ -179,7 +179,7 @@ export function imageCount({ prompts, seeds }: CollectionPlan): number {
   return prompts.length * (seeds === "one per prompt" ? 1 : seeds.length);
 }
 
-function shapeOf({ path, axes, shape }: HookPoint): { point: CollectedPoint; channels: number } {
+function shapeOf({ path, axes, shape }: HookPoint, latentSize: number): { point: CollectedPoint; channels: number } {
   const channels = shape?.[axes.indexOf("channel")];
   const places = positionAxes(axes).map((i) => shape?.[i]);
   if (axes[0] !== "batch" || channels === undefined || axes.length !== places.length + 2) {
@@ -191,7 +191,14 @@ function shapeOf({ path, axes, shape }: HookPoint): { point: CollectedPoint; cha
     throw new RangeError(`collect: the shape of ${path} is not known, [${shape?.join(", ")}]; load the model with inputShapes`);
   }
   const positions = places.reduce((a, b) => a * b, 1);
-  return { point: { path, axes, positions, columns: places.at(-1) ?? 1 }, channels };
+  const columns = axes.includes("token") ? gridColumns(positions, latentSize) : (places.at(-1) ?? 1);
+  return { point: { path, axes, positions, columns }, channels };
+}
+
+/** Attention has the places of a grid row by row in one sequence; a U-Net's grids are the latents', halved some times. */
+function gridColumns(tokens: number, latentSize: number): number {
+  for (let side = latentSize; Number.isInteger(side); side /= 2) if (side * side === tokens) return side;
+  return tokens;
 }
 
 type Calls = Pick<CollectionPlan, "steps" | "captureSteps" | "timesteps" | "guidanceScale" | "sampler">;

@@ -19,6 +19,8 @@ export interface SearchFeaturesOptions {
   /** Codes of the pictures, [images, F]: see `imageCodes`. */
   readonly codes: Tensor<"float32">;
   readonly concepts: readonly Concept[];
+  /** Numbers of the pictures on which features are selected, all others being scored on; default drawn by the three options below. */
+  readonly selectOn?: readonly number[];
   /** What must not be torn apart by the split, one per picture, such as its prompt; default every picture for itself. */
   readonly groups?: readonly (string | number)[];
   /** Share of the groups on which features are selected; default 0.5. */
@@ -64,7 +66,9 @@ export function searchFeatures(options: SearchFeaturesOptions): FoundFeature[] {
   for (const { name, present } of concepts) {
     if (present.length !== n) throw new RangeError(`searchFeatures: ${name} has ${present.length} labels for ${n} pictures`);
   }
-  const { train, heldOut } = split(groups ?? Array.from({ length: n }, (_, i) => i), n, trainShare, seed);
+  const { train, heldOut } = options.selectOn
+    ? apart(options.selectOn, n)
+    : split(groups ?? Array.from({ length: n }, (_, i) => i), n, trainShare, seed);
   const scores = featureAurocs(
     rowsOf(codes, train),
     concepts.map(({ present }) => train.map((i) => Boolean(present[i]))),
@@ -100,6 +104,18 @@ export function searchFeatures(options: SearchFeaturesOptions): FoundFeature[] {
 /** NaN counts as chance. */
 function worth(area: number): number {
   return Number.isNaN(area) ? 0.5 : area;
+}
+
+function apart(selectOn: readonly number[], n: number): { train: number[]; heldOut: number[] } {
+  const chosen = new Set(selectOn);
+  const wrong = selectOn.find((i) => !Number.isInteger(i) || i < 0 || i >= n);
+  if (wrong !== undefined || chosen.size === 0 || chosen.size === n) {
+    throw new RangeError(
+      `searchFeatures: selectOn must hold some but not all of the pictures 0…${n - 1}, got ${wrong ?? `${chosen.size} of ${n}`}`,
+    );
+  }
+  const all = Array.from({ length: n }, (_, i) => i);
+  return { train: all.filter((i) => chosen.has(i)), heldOut: all.filter((i) => !chosen.has(i)) };
 }
 
 function split(

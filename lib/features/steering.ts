@@ -9,7 +9,7 @@ export interface FeatureEditOptions extends Omit<EditOptions, "channels"> {
 }
 
 export interface SteerOptions extends FeatureEditOptions {
-  /** How much of the strength reaches each place, [y, x] of the activation; default 1 everywhere. */
+  /** How much of the strength reaches each place: [y, x] of the activation, or [token]; default 1 everywhere. */
   readonly places?: Tensor;
 }
 
@@ -22,7 +22,7 @@ export function steer(sae: Sae, feature: number, strength: Strength, options: St
   const { at: pattern, places, ...rest } = options;
   const direction = directions(sae, [feature]).row(0);
   const edit = at(pattern).add(
-    places === undefined ? direction : outer(direction, expectFloat32(places, "steer: places")),
+    places === undefined ? direction : placed(direction, expectFloat32(places, "steer: places")),
     strength,
     rest,
   );
@@ -106,12 +106,15 @@ export function typicalCode(codes: ArrayLike<number>): number {
   return top.length === 0 ? 0 : top.reduce((sum, code) => sum + code, 0) / top.length;
 }
 
-/** direction ⊗ places, [channel, y, x]. */
-function outer(direction: Tensor<"float32">, places: Tensor<"float32">): Tensor<"float32"> {
-  const data = Float32Array.from({ length: direction.size * places.size }, (_, i) => {
-    return direction.data[Math.floor(i / places.size)]! * places.data[i % places.size]!;
+/** The direction at every place, times the place's share: [channel, y, x], or [token, channel] as sequences have it. */
+function placed(direction: Tensor<"float32">, places: Tensor<"float32">): Tensor<"float32"> {
+  const [channels, count] = [direction.size, places.size];
+  const isSequence = places.shape.length === 1;
+  const data = Float32Array.from({ length: channels * count }, (_, i) => {
+    const [channel, place] = isSequence ? [i % channels, Math.floor(i / channels)] : [Math.floor(i / count), i % count];
+    return direction.data[channel]! * places.data[place]!;
   });
-  return float32(data, [direction.size, ...places.shape]);
+  return float32(data, isSequence ? [count, channels] : [channels, ...places.shape]);
 }
 
 /** Rows of the decoder, [features.length, d]. */

@@ -60,6 +60,16 @@ describe("collect", () => {
     expect(new Set([...cells.values()].map((places) => [...places].join())).size).toBeGreaterThan(5);
   });
 
+  it("knows the grid in attention's sequences", async () => {
+    const image = await collect(pipe, "red", { ...settings, vectors: 9 });
+    const sequence = await collect(pipe, "red", { ...settings, at: "mid_block.attn2", vectors: 9 });
+    expect(sequence.plan.hookPoints[0]).toMatchObject({ axes: ["batch", "token", "channel"], positions: 16, columns: 4 });
+    expect(sequence.vectors.data).toEqual(image.vectors.data);
+    const { hookPoint: _a, ...places } = image.provenance;
+    const { hookPoint: _b, ...same } = sequence.provenance;
+    expect(same).toEqual(places);
+  });
+
   it("takes everything unless told otherwise, and finds the nearest timesteps", async () => {
     const acts = await collect(pipe, "red", { at: "**.0", steps: 4, timesteps: [490, 10], seeds: [3, 4], guidanceScale: 1 });
     expect(acts.count).toBe(2 * 2 * 16);
