@@ -23,6 +23,7 @@ export {
   clampFeatures,
   conceptsOf,
   decileSamples,
+  detection,
   featureExamples,
   imageCodes,
   maxActivating,

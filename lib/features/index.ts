@@ -12,6 +12,8 @@ export {
   type Candidate,
   type Concept,
   conceptsOf,
+  type Detection,
+  detection,
   type FoundFeature,
   type SearchFeaturesOptions,
   searchFeatures,

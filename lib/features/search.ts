@@ -40,15 +40,20 @@ export interface Candidate {
   readonly auroc: number;
 }
 
-/** The feature that detects a concept best. */
-export interface FoundFeature extends Candidate {
-  readonly concept: string;
+/** How well a feature tells pictures with a concept from those without. */
+export interface Detection {
+  readonly auroc: number;
   /** Interval of `auroc`. */
   readonly low: number;
   readonly high: number;
-  /** Held-out pictures with and without the concept. */
+  /** Pictures with and without the concept. */
   readonly positives: number;
   readonly negatives: number;
+}
+
+/** The feature that detects a concept best; its `Detection` is that on the held-out pictures. */
+export interface FoundFeature extends Candidate, Detection {
+  readonly concept: string;
   /** The best features on the training pictures, best first; the first is this one. */
   readonly candidates: readonly Candidate[];
   /** Held-out AUROC of this feature for every concept: what else it detects. */
@@ -73,32 +78,48 @@ export function searchFeatures(options: SearchFeaturesOptions): FoundFeature[] {
     rowsOf(codes, train),
     concepts.map(({ present }) => train.map((i) => Boolean(present[i]))),
   );
-  const heldOutLabels = concepts.map(({ present }) => heldOut.map((i) => Boolean(present[i])));
-  const heldOutCodes = (feature: number): number[] => heldOut.map((i) => codes.data[i * features + feature]!);
-  return concepts.map(({ name }, c): FoundFeature => {
-    const labels = heldOutLabels[c]!;
-    const positives = labels.filter(Boolean).length;
+  const heldOutAuroc = (feature: number, concept: Concept): number =>
+    detection(codes, feature, concept, { images: heldOut, z }).auroc;
+  return concepts.map((concept, c): FoundFeature => {
     const order = Array.from({ length: features }, (_, f) => f).sort(
       (a, b) => worth(scores[c]![b]!) - worth(scores[c]![a]!) || a - b,
     );
-    const best = order.slice(0, candidates).map((feature): Candidate => {
-      return { feature, trainAuroc: scores[c]![feature]!, auroc: auroc(heldOutCodes(feature), labels) };
-    });
-    const negatives = labels.length - positives;
+    const best = order
+      .slice(0, candidates)
+      .map((feature): Candidate => ({ feature, trainAuroc: scores[c]![feature]!, auroc: heldOutAuroc(feature, concept) }));
     const first = best[0]!;
     return {
-      concept: name,
+      concept: concept.name,
       ...first,
-      ...aurocInterval(first.auroc, positives, negatives, z),
-      positives,
-      negatives,
+      ...detection(codes, first.feature, concept, { images: heldOut, z }),
       candidates: best,
-      perConcept: concepts.map((other, o) => ({
-        name: other.name,
-        auroc: auroc(heldOutCodes(first.feature), heldOutLabels[o]!),
-      })),
+      perConcept: concepts.map((other) => ({ name: other.name, auroc: heldOutAuroc(first.feature, other) })),
     };
   });
+}
+
+/**
+ * How well one feature detects a concept.
+ * @param codes [images, F] @param options `images` to look at, default all; `z` as in `searchFeatures`
+ */
+export function detection(
+  codes: Tensor<"float32">,
+  feature: number,
+  { name, present }: Concept,
+  options: { readonly images?: readonly number[]; readonly z?: number | undefined } = {},
+): Detection {
+  const [n, features] = codes.shape as [number, number];
+  if (present.length !== n) throw new RangeError(`detection: ${name} has ${present.length} labels for ${n} pictures`);
+  if (!(feature >= 0 && feature < features)) throw new RangeError(`detection: features are 0…${features - 1}, got ${feature}`);
+  const images = options.images ?? Array.from({ length: n }, (_, i) => i);
+  const labels = images.map((i) => Boolean(present[i]));
+  const area = auroc(
+    images.map((i) => codes.data[i * features + feature]!),
+    labels,
+  );
+  const positives = labels.filter(Boolean).length;
+  const negatives = labels.length - positives;
+  return { auroc: area, ...aurocInterval(area, positives, negatives, options.z), positives, negatives };
 }
 
 /** NaN counts as chance. */

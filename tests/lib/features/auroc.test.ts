@@ -1,6 +1,14 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { auroc, aurocInterval, conceptsOf, featureAuroc, featureAurocs, searchFeatures } from "../../../lib/features/index.js";
+import {
+  auroc,
+  aurocInterval,
+  conceptsOf,
+  detection,
+  featureAuroc,
+  featureAurocs,
+  searchFeatures,
+} from "../../../lib/features/index.js";
 import { SparseCodes } from "../../../lib/sae/index.js";
 import { float32, Rng } from "../../../lib/tensor/index.js";
 
@@ -113,6 +121,10 @@ describe("searchFeatures", () => {
     expect(red.perConcept.map((c) => c.name)).toEqual(["colour = blue", "colour = green", "colour = red"]);
     expect(red.perConcept[2]!.auroc).toBe(red.auroc);
     expect(red.perConcept[0]!.auroc).toBeLessThan(0.5);
+    const { auroc: area, low, high, positives } = detection(planted, red.feature, conceptsOf({ colour: colours })[2]!);
+    expect([area, high, positives]).toEqual([1, 1, colours.filter((c) => c === "red").length]);
+    expect(low).toBeGreaterThan(red.low);
+    expect(() => detection(planted, 200, { name: "c", present: colours })).toThrow(/0…199, got 200/);
   });
 
   it("selects on the pictures it is told to, and scores on all others", () => {
