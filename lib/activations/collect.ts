@@ -56,6 +56,8 @@ export async function collect(
   options: CollectOptions,
 ): Promise<Activations> {
   const { folder, batchSize = 8, signal, shardBytes = 2 ** 24, budgetBytes = defaultBudgetBytes, onProgress } = options;
+  if (!Number.isSafeInteger(batchSize) || batchSize < 1)
+    throw new RangeError(`collect: batchSize must be a whole number ≥ 1, got ${batchSize}`);
   if (folder !== undefined && options.pictures) {
     throw new RangeError("collect: pictures are kept in memory only; leave out folder, or replay() the pictures you want to see");
   }

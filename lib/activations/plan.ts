@@ -98,6 +98,12 @@ export function planCollection(
     const what = given ? "pictures" : "prompts";
     throw new RangeError(`collect: there are no ${what}; give at least one`);
   }
+  const side = pipe.latentSpace.size * pipe.latentSpace.factor;
+  const misfit = given?.pictures.find(({ width, height }) => width !== side || height !== side);
+  if (misfit !== undefined)
+    throw new RangeError(
+      `collect: pictures must be ${side}×${side} for this pipeline, got ${misfit.width}×${misfit.height}; resize them`,
+    );
   if (seeds?.length === 0) throw new RangeError("collect: seeds is empty; give at least one or leave it out");
   const patterns = typeof settings.at === "string" ? [settings.at] : settings.at;
   const found = new Map(patterns.flatMap((p) => pipe.unet.tree().find(p)).map((point) => [point.path, point]));

@@ -16,7 +16,7 @@ export type Replay = Pick<Generation, "images" | "activations" | "calls" | "bran
  * Runs pictures of a collection as `collect` did, with all positions of its hook points: activations
  * [captured step, branch, item, position, channel] by path, positions row by row.
  * @param images numbers of the pictures
- * @throws RangeError if the pictures were given and are not given again
+ * @throws RangeError if there is no such picture, the pipeline is another, or pictures were given and are not given again
  */
 export async function replay(
   pipe: Pipeline,
@@ -26,6 +26,13 @@ export async function replay(
 ): Promise<Replay> {
   const { steps, guidanceScale, negativePrompt, sampler, captureSteps, timesteps, hookPoints } = plan;
   const all = imagesOf(plan);
+  const wrong = images.find((i) => all[i] === undefined);
+  if (wrong !== undefined) throw new RangeError(`replay: pictures are 0…${all.length - 1}, got ${wrong}`);
+  if (pipe.digest !== plan.model) {
+    throw new RangeError(
+      `replay: the collection is of model ${plan.model.slice(0, 12)}, this pipeline is ${pipe.digest.slice(0, 12)}; load the one it was collected from`,
+    );
+  }
   const prompts = images.map((i) => all[i]!.prompt);
   const seeds = images.map((i) => all[i]!.seed);
   const capture = hookPoints.map(

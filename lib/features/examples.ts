@@ -38,7 +38,8 @@ export function decileSamples(
 
 function activeImages(codes: Tensor<"float32">, feature: number): RankedImage[] {
   const [n, features] = codes.shape as [number, number];
-  if (!(feature >= 0 && feature < features)) throw new RangeError(`features are 0…${features - 1}, got ${feature}`);
+  if (!(feature >= 0 && feature < features))
+    throw new RangeError(`maxActivating: features are 0…${features - 1}, got ${feature}`);
   return Array.from({ length: n }, (_, image) => ({ image, activation: codes.data[image * features + feature]! }))
     .filter((r) => r.activation > 0)
     .sort((a, b) => b.activation - a.activation || a.image - b.image);
@@ -84,6 +85,8 @@ export async function featureExamples(
 ): Promise<FeatureExample[]> {
   const { batchSize = 8, branch = "cond", signal } = options;
   const { plan } = acts;
+  if (!Number.isInteger(feature) || feature < 0 || feature >= sae.config.features)
+    throw new RangeError(`featureExamples: features are 0…${sae.config.features - 1}, got ${feature}`);
   const point = plan.hookPoints.find((p) => p.path === (options.hookPoint ?? plan.hookPoints[0]!.path));
   if (point === undefined) throw new RangeError(`featureExamples: the collection has no hook point "${options.hookPoint}"`);
   const height = point.positions / point.columns;

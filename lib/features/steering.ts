@@ -77,6 +77,8 @@ function codeEdit(
     },
     feeds: (point, context) => {
       const { gain, offset } = change(context);
+      if (!Number.isFinite(gain + offset))
+        throw new RangeError(`edit at ${point.path}: factors and values must be finite numbers (${label})`);
       const active = when?.(context) ?? true;
       if (branch !== undefined && context.branches === undefined) {
         throw new RangeError(

@@ -159,6 +159,7 @@ function gains(
 ): Tensor<"float32"> {
   const { shape, reached } = reach(point, options, context);
   const full = typeof strength === "number" ? strength : strength(context);
+  if (!Number.isFinite(full)) throw new RangeError(`edit at ${point.path}: the strength must be a finite number, got ${full}`);
   return new Tensor(
     "float32",
     Float32Array.from(reached, (hit) => (hit ? full : neutral)),

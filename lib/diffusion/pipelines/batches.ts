@@ -25,8 +25,9 @@ export function stacked(tensors: readonly Tensor<"float32">[]): Tensor<"float32"
   return new Tensor("float32", joined(tensors.map((t) => t.data)), [tensors.length, ...tensors[0]!.shape]);
 }
 
-/** Row ranges of at most `size`. */
+/** Row ranges of at most `size`. @throws RangeError unless that is a whole number ≥ 1 */
 export function rowRanges(rows: number, size: number): [number, number][] {
+  if (!Number.isSafeInteger(size) || size < 1) throw new RangeError(`batchSize must be a whole number ≥ 1, got ${size}`);
   return Array.from({ length: Math.ceil(rows / size) }, (_, i) => [i * size, Math.min(rows, (i + 1) * size)]);
 }
 

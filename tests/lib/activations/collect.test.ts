@@ -131,6 +131,11 @@ describe("collect from given pictures", () => {
     await expect(openActivations(folder, { pictures: others.pictures })).rejects.toThrow(/not of these pictures/);
     const { plan } = await openActivations(folder);
     await expect(replay(pipe, plan, [0])).rejects.toThrow(/needs them again, 6, got none/);
+    await expect(replay(pipe, plan, [6], { pictures: opened.pictures })).rejects.toThrow(/pictures are 0…5, got 6/);
+    const other = { ...plan, model: "another" };
+    await expect(replay(pipe, other, [0], { pictures: opened.pictures })).rejects.toThrow(
+      /of model another, this pipeline is toy/,
+    );
     expect((await replay(pipe, plan, [5], { pictures: opened.pictures })).images).toEqual([pictures[2]]);
   });
 
@@ -138,6 +143,9 @@ describe("collect from given pictures", () => {
     const refused = (options: object): Promise<unknown> => collect(pipe, given, { ...noised, ...options });
     await expect(refused({ steps: 20, guidanceScale: 2 })).rejects.toThrow(/leave out steps, guidanceScale/);
     await expect(refused({ timesteps: [1000] })).rejects.toThrow(/0…999, got \[1000\]/);
+    await expect(refused({ batchSize: 0 })).rejects.toThrow(/batchSize must be a whole number ≥ 1, got 0/);
+    const wide = { ...picture(1), width: 8, height: 2 };
+    await expect(collect(pipe, { pictures: [wide] }, noised)).rejects.toThrow(/must be 4×4 for this pipeline, got 8×2/);
     await expect(refused({ timesteps: undefined })).rejects.toThrow(/need the timesteps/);
     await expect(collect(pipe, { pictures: [] }, noised)).rejects.toThrow(/no pictures/);
     await expect(collect(pipe, { pictures, prompts: ["red"] }, noised)).rejects.toThrow(/expected 3 prompts/);

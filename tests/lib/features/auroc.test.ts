@@ -124,7 +124,7 @@ describe("searchFeatures", () => {
     const { auroc: area, low, high, positives } = detection(planted, red.feature, conceptsOf({ colour: colours })[2]!);
     expect([area, high, positives]).toEqual([1, 1, colours.filter((c) => c === "red").length]);
     expect(low).toBeGreaterThan(red.low);
-    expect(() => detection(planted, 200, { name: "c", present: colours })).toThrow(/0…199, got 200/);
+    expect(() => detection(planted, 200, conceptsOf({ colour: colours })[0]!)).toThrow(/0…199, got 200/);
   });
 
   it("selects on the pictures it is told to, and scores on all others", () => {

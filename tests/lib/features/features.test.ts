@@ -93,6 +93,11 @@ describe("edits of codes", () => {
     expect(result).toEqual(expected((s, _, channel) => (channel === 1 ? Math.min(s, 0) + 5 : s)));
   });
 
+  it("refuse strengths that are no numbers", async () => {
+    await expect(edited(steer(sae, 1, Number.NaN, { at }))).rejects.toThrow(/finite number, got NaN/);
+    await expect(edited(scaleFeatures(sae, [1], () => Number.POSITIVE_INFINITY, { at }))).rejects.toThrow(/finite numbers/);
+  });
+
   it("name the place and the feature when they do not fit", async () => {
     expect(() => steer(sae, 2, 1, { at })).toThrow(/0…1, got 2/);
     await expect(edited(ablateFeatures(saeOf(3, [[1, 0, 0]]), [0], { at }))).rejects.toThrow(/length 3, this activation has 2/);

@@ -84,6 +84,7 @@ describe("Sae", () => {
     expect([...codes.feature]).toEqual([0, 1, 0]);
     expect([...codes.value]).toEqual([3, 2, 2]);
     expect([...codes.column(0)]).toEqual([3, 0, 2, 0]);
+    expect(() => codes.column(3)).toThrow(/0…2, got 3/);
     expect([...codes.row(1).feature]).toEqual([1]);
     const { start, vector, value } = codes.byFeature();
     expect([[...start], [...vector], [...value]]).toEqual([
