@@ -100,6 +100,11 @@ export function listDevices(backend: Backend = onnxruntime): Promise<readonly De
   return backend.devices();
 }
 
+/** The device on which sessions open that ask for none. */
+export async function defaultDevice(backend: Backend = onnxruntime): Promise<Device> {
+  return (await resolveDevices(backend, "auto"))[0]!.device;
+}
+
 /** What is open now. */
 export function runtimeStats(backend: Backend = onnxruntime): RuntimeStats {
   return backend.stats();

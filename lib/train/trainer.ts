@@ -1,5 +1,12 @@
 import { initialize, type Parameter } from "../program/index.js";
-import { openSession, type ResidentTensor, type Session, type SessionOptions, uploadTensor } from "../runtime/index.js";
+import {
+  type Device,
+  openSession,
+  type ResidentTensor,
+  type Session,
+  type SessionOptions,
+  uploadTensor,
+} from "../runtime/index.js";
 import { float32, Rng, sizeOf, Tensor, zeros } from "../tensor/index.js";
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
 import {
@@ -72,6 +79,10 @@ export class Trainer {
   /** Steps taken so far. */
   get step(): number {
     return this.stepCount;
+  }
+
+  get device(): Device {
+    return this.session.device;
   }
 
   get stepsPerRun(): number {
