@@ -99,7 +99,7 @@ const nets: Record<string, readonly [readonly number[], Net]> = {
   "grouped convolutions": [[2, 6, 5, 5], (g, x) => conv2d(g, "a", x, 6, 3, { group: 3 })],
   "group normalization and SiLU, differentiated as units": [[2, 8, 3, 3], (g, x) => silu(g, "act", groupNorm(g, "norm", x, 4))],
   "layer normalization": [[4, 7], (g, x) => layerNorm(g, "norm", x)],
-  attention: [[2, 4, 8], (g, x) => scaledDotProduct(g, linear(g, "q", x, 8), linear(g, "k", x, 8), linear(g, "v", x, 8), 2)],
+  attention: [[2, 4, 8], (g, x) => scaledDotProduct(linear(g, "q", x, 8), linear(g, "k", x, 8), linear(g, "v", x, 8), 2)],
   "doubled pictures convolved": [[2, 3, 3, 4], (g, x) => upsampleConv2d(g, "a", x, 5)],
   "the gradient of group normalization and SiLU": [
     [2, 4, 3, 3],
