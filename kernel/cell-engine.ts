@@ -46,6 +46,8 @@ export class CellEngine {
   #current: Cell | undefined;
   /** Output that arrives after a cell has ended (a timer, a stray promise) still belongs to it. */
   #last: Cell | undefined;
+  /** Why cells were interrupted whose turn has yet to come: interrupts travel on a way of their own and can overtake them. */
+  readonly #interruptedAhead = new Map<number, string>();
 
   constructor(options: CellEngineOptions) {
     this.#emit = options.emit;
@@ -69,7 +71,10 @@ export class CellEngine {
       running.abort.signal.addEventListener("abort", () => reject(running.abort.signal.reason));
     });
     interrupted.catch(() => undefined);
+    const reason = this.#interruptedAhead.get(cell.id);
+    this.#interruptedAhead.clear();
     try {
+      if (reason !== undefined) throw new InterruptedError(reason);
       const result = await Promise.race([this.#evaluate(cell.label, cell.code, running.abort.signal), interrupted]);
       if (result && !cell.silent) this.#emit(cell.id, { type: "execute_result", data: result, metadata: {} });
       return true;
@@ -82,9 +87,14 @@ export class CellEngine {
     }
   }
 
-  /** Ends a cell with an `Interrupted` error and aborts its signal; does nothing if it is no longer the running one. */
-  interrupt(id: number, reason = "the cell was interrupted"): void {
+  /** Ends a cell with an `Interrupted` error and aborts its signal, also one that has yet to begin.
+   * @param id cells are numbered upwards
+   * @returns whether that will end it; false if it has ended already */
+  interrupt(id: number, reason = "the cell was interrupted"): boolean {
     if (this.#current?.id === id) this.#current.abort.abort(new InterruptedError(reason));
+    else if (id > (this.#last?.id ?? 0)) this.#interruptedAhead.set(id, reason);
+    else return false;
+    return true;
   }
 
   /** Reports text written to standard output or error as belonging to the cell that is running, or that ran last. */
@@ -133,6 +143,8 @@ export class CellEngine {
     // and the caller is still there to report it.
     return new Promise((resolve, reject) => {
       const task = async (): Promise<Record<string, unknown> | undefined> => {
+        // Interrupted while it was being compiled.
+        if (signal.aborted) return undefined;
         await run(this.#exports, this.#require);
         // An interrupted cell may still run to its end in the background; by then other cells define what exists.
         if (signal.aborted) return undefined;

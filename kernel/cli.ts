@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { mkdirSync } from "node:fs";
+import { accessSync, constants, mkdirSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { type InstallTarget, installKernel, uninstallKernel } from "./install.js";
@@ -36,7 +36,7 @@ A cell that fails ends its notebook; what ran until then is written, and the exi
   -p, --parameters <k=v>    set a variable of the cell tagged "parameters"; the value is JSON or text; may be repeated
   -q, --quiet               only errors
 
-Exit codes: 0 all cells ran, 1 a cell failed, 2 wrong use or not a notebook, 130 interrupted (nothing is written).
+Exit codes: 0 all cells ran, 1 a cell failed, 2 wrong use or not a notebook, 130 interrupted (the running notebook is not written).
 
   tweedie run study.ipynb --html
   tweedie run study.ipynb -p steps=50 -p prompt="a red circle" -o out/steps-50
@@ -105,7 +105,7 @@ async function run(args: string[]): Promise<number> {
   const parameters = Object.fromEntries((values.parameters as string[]).map(parseParameter));
   const notebooks = positionals.map((file) => ({ file, notebook: readNotebook(file) }));
   const output = String(values.output);
-  checkTargets(positionals, output);
+  prepareTargets(positionals, output);
 
   const interrupted = new AbortController();
   const interrupt = (): void => interrupted.abort(new Error("interrupted"));
@@ -125,7 +125,7 @@ async function run(args: string[]): Promise<number> {
       });
     } catch (error) {
       if (!interrupted.signal.aborted) throw error;
-      process.stderr.write("\ninterrupted; nothing was written\n");
+      process.stderr.write(`\ninterrupted; ${file} was not written\n`);
       return EXIT.interrupted;
     }
     const written = await write(report, { file, directory, output, html: values.html === true });
@@ -146,7 +146,6 @@ async function write(
   report: RunReport,
   to: { file: string; directory: string; output: string; html: boolean },
 ): Promise<string[]> {
-  mkdirSync(to.output, { recursive: true });
   const name = path.join(to.output, path.basename(to.file, ".ipynb"));
   const written = [`${name}.ipynb`];
   writeFileAtomic(`${name}.ipynb`, formatNotebook(report.notebook));
@@ -159,12 +158,18 @@ async function write(
 }
 
 /** Found out before hours of computing, not after. */
-function checkTargets(files: readonly string[], output: string): void {
+function prepareTargets(files: readonly string[], output: string): void {
   const targets = files.map((file) => path.resolve(output, `${path.basename(file, ".ipynb")}.ipynb`));
   const own = files.find((file, index) => path.resolve(file) === targets[index]);
   if (own) throw new UsageError(`run: ${own} would be overwritten by its own run; choose another folder with --output`);
   const twice = targets.find((target, index) => targets.indexOf(target) !== index);
   if (twice) throw new UsageError(`run: two notebooks would be written to ${twice}; run them into different folders`);
+  try {
+    mkdirSync(output, { recursive: true });
+    accessSync(output, constants.W_OK);
+  } catch (error) {
+    throw new UsageError(`run: cannot write to ${output}: ${(error as Error).message}; choose another folder with --output`);
+  }
 }
 
 function install(args: string[]): number {

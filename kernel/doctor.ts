@@ -27,7 +27,7 @@ export async function diagnose(): Promise<Finding[]> {
       return `TypeScript ${TYPESCRIPT_VERSION} under tslab ${TSLAB_VERSION}`;
     }),
     attempt("Jupyter sockets", "run npm ci", () => {
-      createRequire(require.resolve("tslab/package.json"))("zeromq");
+      require("zeromq");
       return "zeromq loads";
     }),
     await attemptAsync("ONNX Runtime", "run npm ci", async () => {

@@ -44,7 +44,8 @@ const watchdog = new Worker(new URL("./watchdog.js", import.meta.url), { workerD
 watchdog.on("message", ({ number, cell, reason }: Interrupt) =>
   uninterruptible(() => {
     if (number <= Atomics.load(state, HANDLED)) return;
-    engine.interrupt(cell, reason || undefined);
+    // A cell may be terminated when it has just ended, and the news of its end with it.
+    if (!engine.interrupt(cell, reason || undefined)) send({ op: "executed", id: cell, ok: false });
     Atomics.store(state, HANDLED, number);
   }),
 );

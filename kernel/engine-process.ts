@@ -23,10 +23,21 @@ export interface Execution {
 /** How long an interrupted cell may take to end before a time limit ends its process. */
 const TIMEOUT_GRACE_MS = 3_000;
 
+const INTERRUPTED: CellError = {
+  ename: "Interrupted",
+  evalue: "the cell was interrupted",
+  traceback: ["Interrupted: the cell was interrupted"],
+};
+
+/** Cells are numbered from 1. */
+const NO_CELL = 0;
+
 interface PendingCell {
   readonly options: ExecuteOptions;
   readonly resolve: (execution: Execution) => void;
   expired: boolean;
+  /** Whether its error has been told. */
+  failed: boolean;
 }
 
 type Query = Exclude<EngineRequest, { op: "execute" }>;
@@ -49,6 +60,8 @@ export class EngineProcess {
   private constructor(child: ChildProcess) {
     this.#child = child;
     child.on("message", (message: EngineMessage) => this.#receive(message));
+    // What cells have started goes with them; it would also hold on to the output and so keep "close" from coming.
+    child.on("exit", () => this.#killGroup());
     // "close" comes after the last message and the last output, "exit" may not.
     child.on("close", (code, signal) => this.#died(code, signal));
     child.on("error", () => undefined);
@@ -82,6 +95,10 @@ export class EngineProcess {
     return engine;
   }
 
+  get #ended(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
   get pid(): number {
     return this.#child.pid!;
   }
@@ -91,18 +108,18 @@ export class EngineProcess {
     const id = ++this.#lastId;
     this.#handlers.set(id, options.onEvent);
     return new Promise((resolve) => {
-      const cell: PendingCell = { options, resolve, expired: false };
+      const cell: PendingCell = { options, resolve, expired: false, failed: false };
       this.#cells.set(id, cell);
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null)
-        return this.#died(this.#child.exitCode, this.#child.signalCode);
+      if (this.#ended) return this.#died(this.#child.exitCode, this.#child.signalCode);
       this.#send({ op: "execute", id, label: options.label, code, silent: options.silent ?? false, cellId: options.cellId });
       if (options.timeoutMs !== undefined) this.#limit(cell, options.timeoutMs);
     });
   }
 
-  /** Interrupts the running cell, if any: awaiting code and synchronous loops alike. */
+  /** Interrupts the running cell, awaiting code and synchronous loops alike; without one, what an earlier cell left running. */
   interrupt(reason = ""): void {
-    for (const id of this.#cells.keys()) (this.#child.stdio[4] as Writable).write(`${id} ${reason.replaceAll("\n", " ")}\n`);
+    const cells = this.#cells.size > 0 ? this.#cells.keys() : [NO_CELL];
+    for (const id of cells) (this.#child.stdio[4] as Writable).write(`${id} ${reason.replaceAll("\n", " ")}\n`);
   }
 
   /** @param cursor UTF-16 offset into `code` */
@@ -123,16 +140,26 @@ export class EngineProcess {
   /** Ends the process; cells still running get no event. */
   async stop(): Promise<void> {
     this.#closing = true;
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    if (this.#ended) return;
     await new Promise<void>((resolve) => {
       this.#child.once("close", () => resolve());
       this.#child.kill("SIGKILL");
     });
   }
 
+  /** Ends whatever is left of the engine's process group, which Windows does not know. */
+  #killGroup(): void {
+    try {
+      if (process.platform !== "win32") process.kill(-this.pid, "SIGKILL");
+    } catch {
+      // Nothing was left.
+    }
+  }
+
   #ask(query: Query): Promise<unknown> {
     const id = ++this.#lastId;
     return new Promise((resolve) => {
+      if (this.#ended) return resolve(undefined);
       this.#answers.set(id, resolve);
       this.#send({ ...query, id });
     });
@@ -162,11 +189,16 @@ export class EngineProcess {
 
   #receive(message: EngineMessage): void {
     switch (message.op) {
-      case "event":
+      case "event": {
+        const cell = this.#cells.get(message.id);
+        if (cell && message.event.type === "error") cell.failed = true;
         this.#handlers.get(message.id)?.(message.event);
         break;
+      }
       case "executed": {
         const cell = this.#cells.get(message.id);
+        // The engine was interrupted while it told of the cell's end.
+        if (cell && !message.ok && !cell.failed) cell.options.onEvent({ type: "error", ...INTERRUPTED });
         this.#cells.delete(message.id);
         this.#forgetOldHandlers(message.id);
         cell?.resolve({ ok: message.ok, died: false });

@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import path from "node:path";
-import type * as Zmq from "zeromq";
+import * as zmq from "zeromq";
 import { EngineProcess } from "./engine-process.js";
 import { type ConnectionInfo, JupyterWire, type Message, PROTOCOL_VERSION } from "./jupyter-wire.js";
 import { LANGUAGE_INFO, TYPESCRIPT_VERSION } from "./language-info.js";
@@ -29,7 +28,7 @@ class Outbox {
 type Reply = Record<string, unknown>;
 
 interface Channel {
-  readonly socket: Zmq.Router;
+  readonly socket: zmq.Router;
   readonly outbox: Outbox;
 }
 
@@ -37,7 +36,7 @@ interface Sockets {
   readonly shell: Channel;
   readonly control: Channel;
   readonly iopub: Outbox;
-  readonly all: readonly Zmq.Socket[];
+  readonly all: readonly zmq.Socket[];
 }
 
 /** Jupyter front end of the cell engine: speaks the messaging protocol over ZeroMQ, runs cells in an engine process.
@@ -59,8 +58,7 @@ export class JupyterServer {
     this.#wire = new JupyterWire(connection.key);
     this.#sockets = sockets;
     this.#directory = directory;
-    this.#engine = EngineProcess.start(directory);
-    this.#engine.catch(() => undefined);
+    this.#engine = this.#startEngine();
   }
 
   /** Serves one kernel until a client asks it to shut down.
@@ -178,6 +176,13 @@ export class JupyterServer {
     }
   }
 
+  #startEngine(): Promise<EngineProcess> {
+    const engine = EngineProcess.start(this.#directory);
+    // A failure is told to each request that needs the engine.
+    engine.catch(() => undefined);
+    return engine;
+  }
+
   async #execute(message: Message): Promise<Reply> {
     const {
       code,
@@ -206,7 +211,7 @@ export class JupyterServer {
     const engine = await this.#engine;
     const cellId = typeof message.metadata.cellId === "string" ? message.metadata.cellId : undefined;
     const { ok, died } = await engine.execute(code, { label: `cell[${count}]`, onEvent, silent, cellId });
-    if (died) this.#engine = EngineProcess.start(this.#directory);
+    if (died) this.#engine = this.#startEngine();
     if (ok) {
       return {
         status: "ok",
@@ -277,9 +282,6 @@ export class JupyterServer {
 }
 
 async function openSockets(connection: ConnectionInfo): Promise<Sockets> {
-  // zeromq is tslab's: one copy of the native library in the process.
-  const fromTslab = createRequire(createRequire(path.join(PACKAGE_ROOT, "package.json")).resolve("tslab/package.json"));
-  const zmq = fromTslab("zeromq") as typeof Zmq;
   const shell = new zmq.Router();
   const control = new zmq.Router();
   const stdin = new zmq.Router();

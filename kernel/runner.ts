@@ -40,7 +40,7 @@ export interface CellFailure {
 }
 
 /** Runs a notebook from top to bottom in a fresh engine process and stops at the first cell that fails.
- * @throws RangeError for parameters that are no variable names
+ * @throws RangeError for parameters that the cell tagged `parameters` does not declare
  * @throws the signal's reason when stopped */
 export async function runNotebook(notebook: Notebook, options: RunOptions): Promise<RunReport> {
   const { signal, progress, timeoutMs } = options;
@@ -73,7 +73,7 @@ export async function runNotebook(notebook: Notebook, options: RunOptions): Prom
       signal?.throwIfAborted();
       progress?.cellEnded?.({ number, ok, seconds: seconds(cellStarted) });
       if (!ok) {
-        failure = { number, source: cell.source, error: error ?? { ename: "Error", evalue: "the cell failed", traceback: [] } };
+        failure = { number, source: cell.source, error: error! };
         break;
       }
     }
@@ -118,22 +118,40 @@ function freshCopy(notebook: Notebook, parameters: Readonly<Record<string, unkno
   copy.metadata.kernelspec ??= { name: "tweedie", display_name: "TypeScript (tweedie)", language: "typescript" };
   copy.metadata.language_info = LANGUAGE_INFO;
   const names = Object.keys(parameters);
-  const wrong = names.find((name) => !isVariableName(name));
-  if (wrong !== undefined)
-    throw new RangeError(`runNotebook: expected parameters to be variable names, got ${JSON.stringify(wrong)}`);
   if (names.length > 0) {
-    // As papermill does it: behind the cell with the defaults, or first.
     const defaults = copy.cells.findIndex((cell) => tagged(cell, "parameters"));
+    checkParameters(names, copy.cells[defaults]?.source);
+    // Behind the cell with the defaults, as papermill does it.
     copy.cells.splice(defaults + 1, 0, {
       cell_type: "code",
       id: newCellId(),
       metadata: { tags: [INJECTED] },
-      source: names.map((name) => `let ${name} = ${JSON.stringify(parameters[name])};`).join("\n"),
+      source: ["// Parameters of this run", ...names.map((name) => `let ${name} = ${JSON.stringify(parameters[name])};`)].join(
+        "\n",
+      ),
       execution_count: null,
       outputs: [],
     } satisfies CodeCell);
   }
   return copy;
+}
+
+/** A parameter that no cell reads would change nothing, silently.
+ * @param defaults source of the cell tagged `parameters` */
+function checkParameters(names: readonly string[], defaults: string | undefined): void {
+  const list = names.join(", ");
+  if (defaults === undefined) {
+    throw new RangeError(
+      `runNotebook: expected a cell tagged "parameters" that declares ${list}, got none; give the cell with the defaults that tag`,
+    );
+  }
+  const declared: string[] = defaults.match(/[A-Za-z_$][\w$]*/g) ?? [];
+  const wrong = names.find((name) => !isVariableName(name) || !declared.includes(name));
+  if (wrong !== undefined) {
+    throw new RangeError(
+      `runNotebook: expected parameters that the cell tagged "parameters" declares, got ${JSON.stringify(wrong)}; the cell is\n${defaults}`,
+    );
+  }
 }
 
 const INJECTED = "injected-parameters";

@@ -5,6 +5,7 @@
 export { Activations, collect, openActivations, replay } from "./activations/index.js";
 export { gradient, UnsupportedOpError } from "./autodiff/index.js";
 export {
+  denoise,
   Film,
   type GenerateOptions,
   Generation,
@@ -15,18 +16,21 @@ export {
   type SamplerName,
   samplers,
 } from "./diffusion/index.js";
+export { type Proportion, proportion, proportionOf } from "./evaluate/index.js";
 export {
   ablateFeatures,
   auroc,
   clampFeatures,
   conceptsOf,
   decileSamples,
+  detection,
   featureExamples,
   imageCodes,
   maxActivating,
   scaleFeatures,
   searchFeatures,
   steer,
+  typicalCode,
 } from "./features/index.js";
 export {
   activationMaps,
@@ -51,7 +55,7 @@ export { loadModel, saveModel } from "./onnx/index.js";
 export { GraphBuilder, Value } from "./program/index.js";
 export { Embedding, nearestNeighbours, Pca, pca, umap } from "./reduction/index.js";
 export { listDevices, MemoryBudgetError, openSession, RuntimeError, runtimeStats } from "./runtime/index.js";
-export { loadSae, Sae, saeBaselines, trainSae } from "./sae/index.js";
+export { loadSae, lossRecovered, Sae, saeBaselines, trainSae } from "./sae/index.js";
 export {
   type DType,
   float32,

@@ -1,8 +1,9 @@
 import type { ColumnTable } from "arquero";
-import { Displayed, type MimeBundle, table } from "../figures/index.js";
+import { Displayed, type MimeBundle, numberText, table } from "../figures/index.js";
 import type { Axis } from "../hooks/index.js";
+import type { Environment } from "../runtime/index.js";
 import { float32, type Picture, type Tensor } from "../tensor/index.js";
-import { type CollectedImage, type CollectionPlan, imagesOf } from "./plan.js";
+import { type CollectedImage, type CollectionPlan, imagesOf, picturesDigest } from "./plan.js";
 import { emptyProvenance, type Provenance, placeRows, provenanceTable } from "./provenance.js";
 import {
   ActivationsFolderError,
@@ -27,18 +28,25 @@ export class Activations extends Displayed {
   readonly width: number;
   readonly axes: readonly ["vector", Axis] = ["vector", "channel"];
   readonly plan: CollectionPlan;
-  /** The generations, by number. */
+  readonly environment: Environment;
+  /** The generations, or given pictures with their noise, by number. */
   readonly images: readonly CollectedImage[];
   readonly provenance: Provenance;
-  /** The generated pictures, one per image, where `collect` was asked to keep them. */
+  /** The pictures, one per image: those that were given, or generated ones where `collect` was asked to keep them. */
   readonly pictures: readonly Picture[] | undefined;
   readonly #storage: Storage;
 
-  constructor(plan: CollectionPlan, provenance: Provenance, storage: Storage, pictures?: readonly Picture[]) {
+  constructor(
+    { plan, environment }: Pick<CollectionManifest, "plan" | "environment">,
+    provenance: Provenance,
+    storage: Storage,
+    pictures?: readonly Picture[],
+  ) {
     super();
     this.count = provenance.image.length;
     this.width = plan.channels;
     this.plan = plan;
+    this.environment = environment;
     this.images = imagesOf(plan);
     this.provenance = provenance;
     this.#storage = storage;
@@ -100,6 +108,29 @@ export class Activations extends Displayed {
     }
   }
 
+  /** What is needed to collect them again; SAEs and embeddings made of them carry it on. */
+  get manifest(): { readonly plan: CollectionPlan; readonly environment: Environment } {
+    return { plan: this.plan, environment: this.environment };
+  }
+
+  /** The vectors of those pictures only, in their order, for training on some and judging on others. Nothing is copied. */
+  ofImages(
+    images: readonly number[],
+  ): { readonly count: number; readonly width: number; readonly manifest: unknown } & Pick<Activations, "rows"> {
+    const wanted = new Set(images);
+    for (const image of wanted) {
+      if (!(Number.isInteger(image) && image >= 0 && image < this.images.length))
+        throw new RangeError(`Activations.ofImages: pictures are 0…${this.images.length - 1}, got ${image}`);
+    }
+    const numbers = Uint32Array.from(this.provenance.image.keys()).filter((row) => wanted.has(this.provenance.image[row]!));
+    return {
+      count: numbers.length,
+      width: this.width,
+      manifest: { ...this.manifest, images: [...wanted].sort((a, b) => a - b) },
+      rows: (indices) => this.rows(Array.from(indices, (i) => numbers[i] ?? Number.NaN)),
+    };
+  }
+
   /** The mean of each image's vectors, float32 [images, channels]; an image without vectors has zeros. */
   async imageMeans(): Promise<Tensor<"float32">> {
     const { width, images, provenance } = this;
@@ -127,8 +158,8 @@ export class Activations extends Displayed {
         channels: [width],
         "hook points": [plan.hookPoints.map((p) => p.path).join(", ")],
         pictures: [images.length],
-        "sampler steps": [plan.captureSteps.map((s) => s + 1).join(", ")],
-        "of steps": [plan.steps],
+        timesteps: [plan.timesteps.map((t) => numberText(t)).join(", ")],
+        source: [plan.pictures === "generated" ? `sampled in ${plan.steps} steps` : "given pictures, noised"],
       },
       { title: "Activations" },
     ).mimeBundle();
@@ -153,6 +184,8 @@ export class Activations extends Displayed {
 export interface OpenActivationsOptions {
   /** Up to how many bytes are read into memory; larger collections are read row by row. Default 2 GiB. */
   readonly budgetBytes?: number;
+  /** The pictures the collection was made of, where they were given; needed only to look at them again. */
+  readonly pictures?: readonly Picture[];
 }
 
 export const defaultBudgetBytes: number = 2 ** 31;
@@ -174,11 +207,27 @@ export async function openActivations(folder: string, options: OpenActivationsOp
       `openActivations: ${folder} holds ${done} of ${images} pictures; call collect with the same settings to finish it`,
     );
   }
-  return await activationsIn(folder, manifest, options.budgetBytes ?? defaultBudgetBytes);
+  const { budgetBytes = defaultBudgetBytes, pictures } = options;
+  if (pictures !== undefined && picturesDigest(pictures) !== plan.pictures) {
+    throw new ActivationsFolderError(
+      `openActivations: ${folder} is not of these pictures (SHA-256 differs); give those it was collected from, in their order`,
+    );
+  }
+  return await activationsIn(folder, manifest, budgetBytes, pictures && perImage(pictures, plan));
+}
+
+/** Given pictures, one per image of the plan. */
+export function perImage(pictures: readonly Picture[], plan: CollectionPlan): readonly Picture[] {
+  return imagesOf(plan).map(({ promptIndex }) => pictures[promptIndex]!);
 }
 
 /** A finished collection, in memory if it fits the budget. */
-export async function activationsIn(folder: string, manifest: CollectionManifest, budgetBytes: number): Promise<Activations> {
+export async function activationsIn(
+  folder: string,
+  manifest: CollectionManifest,
+  budgetBytes: number,
+  pictures?: readonly Picture[],
+): Promise<Activations> {
   const { plan, shards } = manifest;
   expectShards(folder, manifest);
   const count = shards.reduce((sum, s) => sum + s.rows, 0);
@@ -195,5 +244,5 @@ export async function activationsIn(folder: string, manifest: CollectionManifest
     data === undefined
       ? { kind: "folder", folder, manifest }
       : { kind: "memory", vectors: float32(data, [count, plan.channels]) };
-  return new Activations(plan, provenance, storage);
+  return new Activations(manifest, provenance, storage, pictures);
 }

@@ -1,10 +1,19 @@
-import type { Generation, Pipeline } from "../diffusion/index.js";
+import type { Pipeline } from "../diffusion/index.js";
 import type { Branch } from "../hooks/index.js";
+import { type Environment, environment } from "../runtime/index.js";
 import { float32, type Picture } from "../tensor/index.js";
-import { Activations, activationsIn, defaultBudgetBytes } from "./activations.js";
-import { type CollectionPlan, type CollectionSettings, imageCount, planCollection, positionsOf, vectorsBefore } from "./plan.js";
+import { Activations, activationsIn, defaultBudgetBytes, perImage } from "./activations.js";
+import {
+  type CollectionPlan,
+  type CollectionSettings,
+  type GivenPictures,
+  imageCount,
+  planCollection,
+  positionsOf,
+  vectorsBefore,
+} from "./plan.js";
 import { branchNames, emptyProvenance, type Provenance, sliceRows } from "./provenance.js";
-import { replay } from "./replay.js";
+import { type Replay, replay } from "./replay.js";
 import { ActivationsFolderError, appendShard, type CollectionManifest, readManifest } from "./shard-folder.js";
 
 /** How far a collection is. */
@@ -22,9 +31,9 @@ export interface CollectOptions extends CollectionSettings {
   readonly shardBytes?: number;
   /** Up to how many bytes of vectors are held in memory; default 2 GiB. */
   readonly budgetBytes?: number;
-  /** Also decode the generated pictures and keep them in memory; not together with `folder`. Default false. */
+  /** Also decode the generated pictures and keep them in memory; not together with `folder`. Default false; given pictures are kept anyway. */
   readonly pictures?: boolean;
-  /** Pictures generated at once; default 8. */
+  /** Pictures run at once; default 8. */
   readonly batchSize?: number;
   /** Ends the collection; in a folder, finished pictures are kept. */
   readonly signal?: AbortSignal;
@@ -32,32 +41,38 @@ export interface CollectOptions extends CollectionSettings {
 }
 
 /**
- * Generates pictures and keeps activation vectors from inside the network, with where each came from. The U-Net's
- * activations leave the runtime position by position; those drawn are kept, the rest is dropped.
- * @param prompts one or more
+ * Generates pictures and keeps activation vectors from inside the network, with where each came from; or takes given
+ * pictures, noises them to some timesteps and runs the network once at each (see `denoise`): then everything is known
+ * of the pictures, and no guidance is involved. The U-Net's activations leave the runtime position by position; those
+ * drawn are kept, the rest is dropped.
+ * @param source one or more prompts, or pictures with what the network is told of them
  * @throws UnknownHookPointError, or RangeError on settings that do not fit, before anything runs
  * @throws ActivationsFolderError if the folder holds another collection
  * @throws the signal's reason
  */
 export async function collect(
   pipe: Pipeline,
-  prompts: string | readonly string[],
+  source: string | readonly string[] | GivenPictures,
   options: CollectOptions,
 ): Promise<Activations> {
   const { folder, batchSize = 8, signal, shardBytes = 2 ** 24, budgetBytes = defaultBudgetBytes, onProgress } = options;
+  if (!Number.isSafeInteger(batchSize) || batchSize < 1)
+    throw new RangeError(`collect: batchSize must be a whole number ≥ 1, got ${batchSize}`);
   if (folder !== undefined && options.pictures) {
     throw new RangeError("collect: pictures are kept in memory only; leave out folder, or replay() the pictures you want to see");
   }
-  const pictures: Picture[] = [];
-  const plan = planCollection(pipe, typeof prompts === "string" ? [prompts] : prompts, options);
+  const plan = planCollection(pipe, typeof source === "string" ? [source] : source, options);
   const images = imageCount(plan);
+  const given = typeof source === "object" && "pictures" in source ? perImage(source.pictures, plan) : undefined;
+  const generated: Picture[] = [];
   const bytes = plan.vectors * plan.channels * 4;
   if (folder === undefined && bytes > budgetBytes) {
     throw new RangeError(
       `collect: ${plan.vectors} vectors of ${plan.channels} need ${bytes} bytes, over the budget of ${budgetBytes}; give a folder or fewer vectors`,
     );
   }
-  let manifest = folder === undefined ? undefined : await resumed(folder, plan);
+  const ran = environment(await pipe.unet.prepare({ edits: pipe.edits }));
+  let manifest = folder === undefined ? undefined : await resumed(folder, plan, ran);
   const first = manifest?.shards.at(-1)?.endImage ?? 0;
   const firstVector = vectorsBefore(plan, first);
   const held = new Rows(plan, folder === undefined ? plan.vectors : vectorsPerShard(plan, shardBytes, batchSize));
@@ -72,8 +87,13 @@ export async function collect(
     while (done < images) {
       const end = Math.min(done + batchSize, images);
       const batch = Array.from({ length: end - done }, (_, i) => done + i);
-      const run = await replay(pipe, plan, batch, { batchSize, decode: options.pictures ?? false, ...(signal && { signal }) });
-      pictures.push(...run.images);
+      const run = await replay(pipe, plan, batch, {
+        batchSize,
+        decode: options.pictures ?? false,
+        pictures: given,
+        ...(signal && { signal }),
+      });
+      generated.push(...(given ? [] : run.images));
       for (let i = done; i < end; i++) held.add(run, i - done, i);
       done = end;
       if (held.count * plan.channels * 4 >= shardBytes || done === images) await flush(done);
@@ -89,16 +109,21 @@ export async function collect(
     if (signal?.aborted) await flush(done);
     throw error;
   }
-  if (folder !== undefined && manifest !== undefined) return await activationsIn(folder, manifest, budgetBytes);
+  if (folder !== undefined && manifest !== undefined) return await activationsIn(folder, manifest, budgetBytes, given);
   const { vectors, provenance } = held.filled();
   if (held.count !== plan.vectors - firstVector) throw new Error(`collect: ${held.count} vectors came of ${plan.vectors}`);
-  return new Activations(plan, provenance, { kind: "memory", vectors }, options.pictures ? pictures : undefined);
+  return new Activations(
+    { plan, environment: ran },
+    provenance,
+    { kind: "memory", vectors },
+    given ?? (options.pictures ? generated : undefined),
+  );
 }
 
 /** The manifest to go on with: the folder's own if it is of the same plan, else a new one. */
-async function resumed(folder: string, plan: CollectionPlan): Promise<CollectionManifest> {
+async function resumed(folder: string, plan: CollectionPlan, ran: Environment): Promise<CollectionManifest> {
   const manifest = await readManifest(folder);
-  if (manifest === undefined) return { format: "tweedie activations", version: 1, plan, shards: [] };
+  if (manifest === undefined) return { format: "tweedie activations", version: 1, plan, environment: ran, shards: [] };
   const differing = (Object.keys(plan) as (keyof CollectionPlan)[]).filter(
     (key) => JSON.stringify(plan[key]) !== JSON.stringify(manifest.plan[key]),
   );
@@ -130,15 +155,14 @@ class Rows {
   }
 
   /** Keeps the drawn vectors of one item of a run. */
-  add(run: Generation, item: number, image: number): void {
+  add(run: Replay, item: number, image: number): void {
     const { hookPoints, branches, captureSteps, channels } = this.#plan;
-    hookPoints.forEach(({ path, positions, columns, axes }, point) => {
+    hookPoints.forEach(({ path, positions, columns }, point) => {
       const { tensor, axes: names } = run.activations[path]!;
       const [, allBranches, allItems] = tensor.shape as readonly number[];
       if (names[1] !== "branch" || tensor.size !== captureSteps.length * allBranches! * allItems! * positions * channels) {
         throw new RangeError(`collect: ${path} gave [${names.join(", ")}] of ${tensor}; its batch cannot be told apart`);
       }
-      const isImage = axes.includes("y");
       captureSteps.forEach((step, s) => {
         const { timestep, sigma } = run.calls[s]!;
         branches.forEach((branch, b) => {
@@ -152,8 +176,8 @@ class Rows {
             p.timestep[this.count] = timestep;
             p.sigma[this.count] = sigma;
             p.branch[this.count] = branchNames.indexOf(branch);
-            p.y[this.count] = isImage ? Math.floor(position / columns) : 0;
-            p.x[this.count] = isImage ? position % columns : position;
+            p.y[this.count] = Math.floor(position / columns);
+            p.x[this.count] = position % columns;
             p.hookPoint[this.count] = point;
             this.count++;
           }
@@ -172,7 +196,7 @@ class Rows {
   }
 }
 
-function branchIndex(run: Generation, branch: Branch): number {
+function branchIndex(run: Replay, branch: Branch): number {
   const index = run.branches.indexOf(branch);
   if (index >= 0) return index;
   throw new RangeError(

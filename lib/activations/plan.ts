@@ -1,6 +1,15 @@
+import { createHash } from "node:crypto";
 import { type Pipeline, type SamplerName, scheduleFromConfig } from "../diffusion/index.js";
 import { type Axis, type Branch, type HookPoint, positionAxes } from "../hooks/index.js";
-import { Rng } from "../tensor/index.js";
+import { type Picture, Rng } from "../tensor/index.js";
+
+/** Pictures whose activations are wanted, instead of prompts to generate from. */
+export interface GivenPictures {
+  /** Of one size, the one the pipeline draws. */
+  readonly pictures: readonly Picture[];
+  /** What the network is told, one text for all or one each; default "", the empty prompt. */
+  readonly prompts?: string | readonly string[];
+}
 
 /** What to collect. */
 export interface CollectionSettings {
@@ -10,7 +19,7 @@ export interface CollectionSettings {
   readonly steps?: number;
   /** Sampler steps, counted from 0, at which to look; default all. */
   readonly captureSteps?: readonly number[];
-  /** Or training timesteps; of each the nearest one of the run is taken. */
+  /** Or training timesteps: of each the nearest one of the run is taken; given pictures are noised to exactly these. */
   readonly timesteps?: readonly number[];
   /** Vectors in total, spread evenly over pictures, hook points, steps and branches. */
   readonly vectors?: number;
@@ -28,8 +37,9 @@ export interface CollectionSettings {
   readonly seed?: number;
 }
 
-/** One generation. */
+/** One generation, or one given picture with its noise. */
 export interface CollectedImage {
+  /** Number of the prompt; of given pictures, the picture's own. */
   readonly promptIndex: number;
   readonly prompt: string;
   readonly seed: number;
@@ -42,7 +52,7 @@ export interface CollectedPoint {
   readonly axes: readonly Axis[];
   /** Vectors per picture and step, counted row by row. */
   readonly positions: number;
-  /** Positions per row: the x axis' length; 1 for vectors, all for sequences. */
+  /** Positions per row: the x axis' length, also where attention has the grid in a row; 1 for vectors, all for other sequences. */
   readonly columns: number;
 }
 
@@ -53,11 +63,16 @@ export interface CollectionPlan {
   readonly pipelineClass: string;
   /** Edits in force, in words. */
   readonly edits: readonly string[];
+  /** SHA-256 of the given pictures; "generated" where there were none. */
+  readonly pictures: string;
   readonly prompts: readonly string[];
   readonly seeds: readonly number[] | "one per prompt";
   readonly negativePrompt: string;
   readonly steps: number;
+  /** Steps looked at; of given pictures, all timesteps in their order. */
   readonly captureSteps: readonly number[];
+  /** Training timesteps of those steps. */
+  readonly timesteps: readonly number[];
   readonly guidanceScale: number;
   readonly sampler: string;
   readonly branches: readonly Branch[];
@@ -71,13 +86,28 @@ export interface CollectionPlan {
  * Checks the settings against the pipeline.
  * @throws UnknownHookPointError, or RangeError on settings that contradict each other or the model
  */
-export function planCollection(pipe: Pipeline, prompts: readonly string[], settings: CollectionSettings): CollectionPlan {
-  const { steps = 20, branch = "cond", guidanceScale = 7.5, negativePrompt = "", seed = 0, seeds } = settings;
-  if (prompts.length === 0) throw new RangeError("collect: there are no prompts; give at least one");
+export function planCollection(
+  pipe: Pipeline,
+  source: readonly string[] | GivenPictures,
+  settings: CollectionSettings,
+): CollectionPlan {
+  const { branch = "cond", negativePrompt = "", seed = 0, seeds } = settings;
+  const given = "pictures" in source ? source : undefined;
+  const prompts = "pictures" in source ? promptsOf(source) : source;
+  if (prompts.length === 0) {
+    const what = given ? "pictures" : "prompts";
+    throw new RangeError(`collect: there are no ${what}; give at least one`);
+  }
+  const side = pipe.latentSpace.size * pipe.latentSpace.factor;
+  const misfit = given?.pictures.find(({ width, height }) => width !== side || height !== side);
+  if (misfit !== undefined)
+    throw new RangeError(
+      `collect: pictures must be ${side}×${side} for this pipeline, got ${misfit.width}×${misfit.height}; resize them`,
+    );
   if (seeds?.length === 0) throw new RangeError("collect: seeds is empty; give at least one or leave it out");
   const patterns = typeof settings.at === "string" ? [settings.at] : settings.at;
   const found = new Map(patterns.flatMap((p) => pipe.unet.tree().find(p)).map((point) => [point.path, point]));
-  const shaped = [...found.values()].map(shapeOf);
+  const shaped = [...found.values()].map((point) => shapeOf(point, pipe.latentSpace.size));
   if (shaped.length === 0) throw new RangeError("collect: `at` names no hook point; give a path or a pattern");
   const widths = new Set(shaped.map((s) => s.channels));
   if (widths.size > 1) {
@@ -85,20 +115,18 @@ export function planCollection(pipe: Pipeline, prompts: readonly string[], setti
     throw new RangeError(`collect: hook points must have equally many channels, got ${list}; collect them one by one`);
   }
   const branches: readonly Branch[] = branch === "both" ? ["cond", "uncond"] : [branch];
-  const captureSteps = capturedSteps(pipe, steps, settings);
+  const calls = given ? noisedCalls(pipe, settings) : sampledCalls(pipe, settings);
   const images = prompts.length * (seeds?.length ?? 1);
-  const perPosition = images * captureSteps.length * branches.length;
+  const perPosition = images * calls.captureSteps.length * branches.length;
   return {
     model: pipe.digest,
     pipelineClass: pipe.pipelineClass,
     edits: pipe.edits.map((e) => e.label),
+    pictures: given ? picturesDigest(given.pictures) : "generated",
     prompts,
     seeds: seeds ?? "one per prompt",
     negativePrompt,
-    steps,
-    captureSteps,
-    guidanceScale,
-    sampler: settings.sampler ?? "default",
+    ...calls,
     branches,
     hookPoints: shaped.map((s) => s.point),
     channels: shaped[0]!.channels,
@@ -111,7 +139,20 @@ export function planCollection(pipe: Pipeline, prompts: readonly string[], setti
   };
 }
 
-/** The generations of a plan, in order: prompt by prompt. */
+/** SHA-256 of pictures in their order. */
+export function picturesDigest(pictures: readonly Picture[]): string {
+  const digest = createHash("sha256");
+  for (const { width, height, channels, pixels } of pictures) digest.update(`${width}×${height}×${channels}`).update(pixels);
+  return digest.digest("hex");
+}
+
+function promptsOf({ pictures, prompts = "" }: GivenPictures): readonly string[] {
+  const all = typeof prompts === "string" ? pictures.map(() => prompts) : prompts;
+  if (all.length === pictures.length) return all;
+  throw new RangeError(`collect: expected ${pictures.length} prompts, one per picture, or one text for all, got ${all.length}`);
+}
+
+/** The images of a plan, in order: prompt by prompt. */
 export function imagesOf({ prompts, seeds, seed }: Pick<CollectionPlan, "prompts" | "seeds" | "seed">): CollectedImage[] {
   return prompts.flatMap((prompt, promptIndex) =>
     (seeds === "one per prompt" ? [seed + promptIndex] : seeds).map((s) => ({ promptIndex, prompt, seed: s })),
@@ -144,7 +185,7 @@ export function imageCount({ prompts, seeds }: CollectionPlan): number {
   return prompts.length * (seeds === "one per prompt" ? 1 : seeds.length);
 }
 
-function shapeOf({ path, axes, shape }: HookPoint): { point: CollectedPoint; channels: number } {
+function shapeOf({ path, axes, shape }: HookPoint, latentSize: number): { point: CollectedPoint; channels: number } {
   const channels = shape?.[axes.indexOf("channel")];
   const places = positionAxes(axes).map((i) => shape?.[i]);
   if (axes[0] !== "batch" || channels === undefined || axes.length !== places.length + 2) {
@@ -156,10 +197,21 @@ function shapeOf({ path, axes, shape }: HookPoint): { point: CollectedPoint; cha
     throw new RangeError(`collect: the shape of ${path} is not known, [${shape?.join(", ")}]; load the model with inputShapes`);
   }
   const positions = places.reduce((a, b) => a * b, 1);
-  return { point: { path, axes, positions, columns: places.at(-1) ?? 1 }, channels };
+  const columns = axes.includes("token") ? gridColumns(positions, latentSize) : (places.at(-1) ?? 1);
+  return { point: { path, axes, positions, columns }, channels };
 }
 
-function capturedSteps(pipe: Pipeline, steps: number, { captureSteps, timesteps, sampler }: CollectionSettings): number[] {
+/** Attention has the places of a grid row by row in one sequence; a U-Net's grids are the latents', halved some times. */
+function gridColumns(tokens: number, latentSize: number): number {
+  for (let side = latentSize; Number.isInteger(side); side /= 2) if (side * side === tokens) return side;
+  return tokens;
+}
+
+type Calls = Pick<CollectionPlan, "steps" | "captureSteps" | "timesteps" | "guidanceScale" | "sampler">;
+
+/** The model calls of a sampler's run at which to look. */
+function sampledCalls(pipe: Pipeline, settings: CollectionSettings): Calls {
+  const { steps = 20, guidanceScale = 7.5, captureSteps, timesteps, sampler } = settings;
   const run = scheduleFromConfig(pipe.schedulerConfig, sampler).plan(steps).timesteps;
   if (captureSteps !== undefined && timesteps !== undefined) {
     throw new RangeError("collect: give captureSteps or timesteps, not both");
@@ -175,7 +227,32 @@ function capturedSteps(pipe: Pipeline, steps: number, { captureSteps, timesteps,
   if (chosen.length === 0 || wrong !== undefined) {
     throw new RangeError(`collect: captureSteps must be 0…${run.length - 1}, got [${chosen.join(", ")}]`);
   }
-  return [...new Set(chosen)].sort((a, b) => a - b);
+  const ordered = [...new Set(chosen)].sort((a, b) => a - b);
+  return {
+    steps,
+    captureSteps: ordered,
+    timesteps: ordered.map((s) => run[s]!),
+    guidanceScale,
+    sampler: sampler ?? "default",
+  };
+}
+
+/** Settings that say how to sample, which given pictures are not. */
+const ofSampling = ["steps", "captureSteps", "guidanceScale", "negativePrompt", "sampler", "branch"] as const;
+
+/** One model call per timestep, without guidance. */
+function noisedCalls(pipe: Pipeline, settings: CollectionSettings): Calls {
+  const idle = ofSampling.filter((name) => settings[name] !== undefined);
+  if (idle.length > 0)
+    throw new RangeError(`collect: given pictures are noised, not sampled; leave out ${idle.join(", ")} and say timesteps`);
+  const trained = scheduleFromConfig(pipe.schedulerConfig).noise.sigmas.length;
+  const timesteps = [...new Set(settings.timesteps ?? [])].sort((a, b) => b - a);
+  if (timesteps.length === 0 || timesteps.some((t) => !(t >= 0 && t < trained))) {
+    throw new RangeError(
+      `collect: given pictures need the timesteps to noise them to, in 0…${trained - 1}, got [${timesteps.join(", ")}]`,
+    );
+  }
+  return { steps: timesteps.length, captureSteps: [...timesteps.keys()], timesteps, guidanceScale: 1, sampler: "none" };
 }
 
 function vectorCount({ vectors, tokensPerImage }: CollectionSettings, perPosition: number, positions: readonly number[]): number {

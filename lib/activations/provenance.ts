@@ -14,9 +14,9 @@ export interface Provenance {
   readonly sigma: Float32Array;
   /** 0 = cond, 1 = uncond. */
   readonly branch: Uint8Array;
-  /** Row of the position; 0 for sequences and vectors. */
+  /** Row of the position; 0 for vectors, and for sequences that are no grid. */
   readonly y: Int32Array;
-  /** Column of the position; the token's number for sequences. */
+  /** Column of the position; the token's number for sequences that are no grid. */
   readonly x: Int32Array;
   /** Number of the hook point in the plan. */
   readonly hookPoint: Uint8Array;

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { Environment } from "../runtime/index.js";
 import { readSafetensors, type Tensor, writeFileAtomic, writeSafetensors } from "../tensor/index.js";
 import { type CollectionPlan, imagesOf } from "./plan.js";
 import { decodeProvenance, encodeProvenance, type Provenance } from "./provenance.js";
@@ -23,6 +24,7 @@ export interface CollectionManifest {
   readonly format: "tweedie activations";
   readonly version: 1;
   readonly plan: CollectionPlan;
+  readonly environment: Environment;
   readonly shards: readonly Shard[];
 }
 

@@ -1,40 +1,22 @@
-import { type Model, opsetOf } from "../onnx/graph.js";
-import { GraphBuilder, type Value } from "../program/index.js";
+import type { Model } from "../onnx/graph.js";
+import { raiseOpset, readsOf } from "../onnx/passes/index.js";
+import { type Composite, GraphBuilder, type Value } from "../program/index.js";
 import { vjpRuleOf } from "./rules/index.js";
 import { type Call, UnsupportedOpError } from "./vjp.js";
 
-/** Operators through which nothing flows back: integer or boolean results, or piecewise constant ones. */
+/** Operators that are piecewise constant, or take from a floating operand only its shape: nothing flows back. */
 const stopOperators: ReadonlySet<string> = new Set([
-  "Shape",
-  "Size",
-  "ConstantOfShape",
-  "Constant",
-  "Range",
-  "Equal",
-  "Greater",
-  "GreaterOrEqual",
-  "Less",
-  "LessOrEqual",
-  "Not",
-  "And",
-  "Or",
-  "Xor",
-  "ArgMax",
-  "ArgMin",
-  "NonZero",
   "Floor",
   "Ceil",
   "Round",
   "Sign",
-  "IsNaN",
-  "IsInf",
-  "OneHot",
   "EyeLike",
-  "RandomNormal",
   "RandomNormalLike",
-  "RandomUniform",
   "RandomUniformLike",
 ]);
+
+/** Operators whose rules take the cotangents of all their outputs; the others' differentiate the first alone. */
+const allOutputs: ReadonlySet<string> = new Set(["Split", "LayerNormalization"]);
 
 const differentiable = new Set(["float32", "float64", "float16", "bfloat16"]);
 
@@ -44,13 +26,17 @@ const differentiable = new Set(["float32", "float64", "float16", "bfloat16"]);
  * @param withRespectTo any values of the graph: inputs, parameters, inner activations
  * @param cotangent ∂L/∂of, same shape as `of`; ones by default
  * @returns one gradient per value, of its shape; zeros where `of` does not depend on it
- * @throws UnsupportedOpError before anything runs, when an operator on the way has no rule
+ * @throws UnsupportedOpError before anything runs, when an operator on the way has no rule; TypeError for values that
+ * are not floating-point numbers
  */
 export function backward(g: GraphBuilder, of: Value, withRespectTo: readonly Value[], cotangent?: Value): Value[] {
+  for (const v of [of, ...withRespectTo])
+    if (!differentiable.has(v.dtype))
+      throw new TypeError(`gradient: ${v.name} is ${v.dtype}; only floating-point values have gradients`);
   const nodes = g.program.slice();
   const reached = new Set(withRespectTo.map((v) => v.name));
   const onPath = nodes.map((node) => {
-    if (!node.inputs.some((i) => reached.has(i)) || stopOperators.has(node.opType)) return false;
+    if (stopOperators.has(node.opType) || ![...readsOf(node)].some((name) => reached.has(name))) return false;
     for (const name of node.outputs) if (name !== "" && differentiable.has(g.value(name).dtype)) reached.add(name);
     return true;
   });
@@ -63,9 +49,16 @@ export function backward(g: GraphBuilder, of: Value, withRespectTo: readonly Val
   accumulate(of.name, cotangent ?? g.fullLike(of, 1));
 
   const composites = new Map(g.composites.map((c) => [c.end - 1, c]));
+  const wanted = new Set(withRespectTo.map((v) => v.name));
+  /** A unit is taken apart when one of its inner values is asked for, or used elsewhere. */
+  const isWhole = ({ start, end, outputs }: Composite): boolean =>
+    nodes
+      .slice(start, end)
+      .flatMap((node) => node.outputs)
+      .every((name) => outputs.some((v) => v.name === name) || !(wanted.has(name) || cotangents.has(name)));
   for (let n = nodes.length - 1; n >= 0; n--) {
     const composite = composites.get(n);
-    if (composite !== undefined) {
+    if (composite !== undefined && isWhole(composite)) {
       n = composite.start;
       const incoming = composite.outputs.map((v) => cotangents.get(v.name));
       if (incoming.every((c) => c === undefined)) continue;
@@ -81,6 +74,8 @@ export function backward(g: GraphBuilder, of: Value, withRespectTo: readonly Val
     if (incoming.every((c) => c === undefined)) continue;
     const rule = vjpRuleOf(node.opType, node.domain);
     if (rule === undefined) throw new UnsupportedOpError(node.opType, node.name);
+    const ignored = allOutputs.has(node.opType) ? -1 : incoming.findIndex((c, i) => i > 0 && c !== undefined);
+    if (ignored > 0) throw new UnsupportedOpError(node.opType, node.name, `its output ${ignored} is not differentiated`);
     const call: Call = {
       node,
       inputs: node.inputs.map((name) => (name === "" ? undefined : g.value(name))),
@@ -105,16 +100,21 @@ export interface GradientOptions {
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
   /** When true the model gets an input `cotangent:<of>` of the shape of `of`; otherwise ones are used. */
   readonly cotangent?: boolean;
+  /** What the new outputs' names start with; "gradient" by default. Another one for gradients of gradients. */
+  readonly prefix?: string;
 }
 
 /**
- * Adds to a loaded model the gradients of one of its values, as outputs named `gradient:<value>`.
- * The forward outputs stay as they are.
- * @throws UnsupportedOpError where an operator on the way has no rule; ShapeError where shapes stay unknown
+ * Adds to a loaded model the gradients of one of its values, as outputs named `<prefix>:<value>`.
+ * The forward outputs stay as they are. Models of operator set 13…17 are raised to 18 first.
+ * @throws UnsupportedOpError where an operator on the way has no rule; RangeError where a name is unknown, a needed
+ * shape is not fixed or the operator set is older; TypeError for values that are not floating-point numbers
  */
-export function gradient(model: Model, { of, withRespectTo, inputShapes = {}, cotangent = false }: GradientOptions): Model {
-  if (opsetOf(model) < 18)
-    throw new RangeError(`gradient: the model has opset ${opsetOf(model)}; raise it to 18 first (raiseOpset)`);
+export function gradient(
+  loaded: Model,
+  { of, withRespectTo, inputShapes = {}, cotangent = false, prefix = "gradient" }: GradientOptions,
+): Model {
+  const model = raiseOpset(loaded);
   const g = GraphBuilder.from(model, inputShapes);
   const target = g.value(of);
   const seed = cotangent ? g.input(`cotangent:${of}`, target.dtype, target.shape) : undefined;
@@ -124,7 +124,7 @@ export function gradient(model: Model, { of, withRespectTo, inputShapes = {}, co
     withRespectTo.map((name) => g.value(name)),
     seed,
   );
-  grads.forEach((grad, i) => void g.output(grad, `gradient:${withRespectTo[i]!}`));
+  grads.forEach((grad, i) => void g.output(grad, `${prefix}:${withRespectTo[i]!}`));
   return { ...model, ...g.model(), opsets: mergeOpsets(model, g.model()), irVersion: Math.max(model.irVersion, 8) };
 }
 

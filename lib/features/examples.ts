@@ -38,7 +38,8 @@ export function decileSamples(
 
 function activeImages(codes: Tensor<"float32">, feature: number): RankedImage[] {
   const [n, features] = codes.shape as [number, number];
-  if (!(feature >= 0 && feature < features)) throw new RangeError(`features are 0…${features - 1}, got ${feature}`);
+  if (!(feature >= 0 && feature < features))
+    throw new RangeError(`maxActivating: features are 0…${features - 1}, got ${feature}`);
   return Array.from({ length: n }, (_, image) => ({ image, activation: codes.data[image * features + feature]! }))
     .filter((r) => r.activation > 0)
     .sort((a, b) => b.activation - a.activation || a.image - b.image);
@@ -71,7 +72,7 @@ export interface FeatureExamplesOptions {
 }
 
 /**
- * Generates pictures of a collection again and encodes every place of them, in the order in which they were asked for.
+ * Runs pictures of a collection again and encodes every place of them, in the order in which they were asked for.
  * @param images what `maxActivating` or `decileSamples` gave, or numbers of pictures
  */
 export async function featureExamples(
@@ -84,6 +85,8 @@ export async function featureExamples(
 ): Promise<FeatureExample[]> {
   const { batchSize = 8, branch = "cond", signal } = options;
   const { plan } = acts;
+  if (!Number.isInteger(feature) || feature < 0 || feature >= sae.config.features)
+    throw new RangeError(`featureExamples: features are 0…${sae.config.features - 1}, got ${feature}`);
   const point = plan.hookPoints.find((p) => p.path === (options.hookPoint ?? plan.hookPoints[0]!.path));
   if (point === undefined) throw new RangeError(`featureExamples: the collection has no hook point "${options.hookPoint}"`);
   const height = point.positions / point.columns;
@@ -91,7 +94,7 @@ export async function featureExamples(
   const examples: FeatureExample[] = [];
   for (let start = 0; start < numbers.length; start += batchSize) {
     const batch = numbers.slice(start, start + batchSize);
-    const run = await replay(pipe, plan, batch, { batchSize, ...(signal && { signal }) });
+    const run = await replay(pipe, plan, batch, { batchSize, pictures: acts.pictures, ...(signal && { signal }) });
     for (const [item, image] of batch.entries()) {
       const vectors = select(run.activations[point.path]!, { branch: run.branches.indexOf(branch), item }).tensor;
       const codes = (await sae.encodeSparse(vectors.reshape([-1, plan.channels]))).column(feature);

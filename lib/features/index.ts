@@ -12,8 +12,18 @@ export {
   type Candidate,
   type Concept,
   conceptsOf,
+  type Detection,
+  detection,
   type FoundFeature,
   type SearchFeaturesOptions,
   searchFeatures,
 } from "./search.js";
-export { ablateFeatures, clampFeatures, type FeatureEditOptions, scaleFeatures, steer } from "./steering.js";
+export {
+  ablateFeatures,
+  clampFeatures,
+  type FeatureEditOptions,
+  type SteerOptions,
+  scaleFeatures,
+  steer,
+  typicalCode,
+} from "./steering.js";

@@ -1,30 +1,32 @@
 import { identityOf } from "../hooks/edit.js";
-import {
-  at,
-  type Edit,
-  type EditOptions,
-  type HookPoint,
-  positionAxes,
-  type StepContext,
-  type Strength,
-} from "../hooks/index.js";
-import type { Value } from "../program/index.js";
-import type { Sae } from "../sae/index.js";
-import { float32, type Tensor } from "../tensor/index.js";
+import { at, type Edit, type EditOptions, type StepContext, type Strength } from "../hooks/index.js";
+import { activationVectors, positionCount, type Sae } from "../sae/index.js";
+import { expectFloat32, float32, type Tensor } from "../tensor/index.js";
 
 export interface FeatureEditOptions extends Omit<EditOptions, "channels"> {
   /** The hook point whose activations the SAE was trained on. */
   readonly at: string;
 }
 
+export interface SteerOptions extends FeatureEditOptions {
+  /** How much of the strength reaches each place: [y, x] of the activation, or [token]; default 1 everywhere. */
+  readonly places?: Tensor;
+}
+
 /**
  * x + strength·(the feature's decoder direction), at every place: what the decoder would do if the code were larger by
- * `strength`. The SAE's error stays in x; strength 0 changes no bit.
+ * `strength`. Strengths are best told in units of `typicalCode`. The SAE's error stays in x; strength 0 changes no bit.
+ * @throws RangeError if the SAE has no such feature; when it runs, if `places` has not the activation's height and width
  */
-export function steer(sae: Sae, feature: number, strength: Strength, options: FeatureEditOptions): Edit {
-  const { at: pattern, ...rest } = options;
-  const edit = at(pattern).add(directions(sae, [feature]).row(0), strength, rest);
-  return { ...edit, label: `${pattern} + ${strengthText(strength)} of feature ${feature}` };
+export function steer(sae: Sae, feature: number, strength: Strength, options: SteerOptions): Edit {
+  const { at: pattern, places, ...rest } = options;
+  const direction = directions(sae, [feature]).row(0);
+  const edit = at(pattern).add(
+    places === undefined ? direction : placed(direction, expectFloat32(places, "steer: places")),
+    strength,
+    rest,
+  );
+  return { ...edit, label: `${pattern} + ${strengthText(strength)} of feature ${feature}, SAE ${sae.digest.slice(0, 12)}` };
 }
 
 /**
@@ -62,19 +64,21 @@ function codeEdit(
   return {
     pattern,
     structure: `codes of ${identityOf(sae)} [${features.join()}] @ ${pattern}`,
-    label,
+    label: `${label}, SAE ${sae.digest.slice(0, 12)}`,
     program: (point, input) => (x, g) => {
       const gain = g.input(input("gain"), "float32", ["rows", 1, 1]);
       const offset = g.input(input("offset"), "float32", ["rows", 1, 1]);
-      const { vectors, restore } = asVectors(x.cast("float32"), point, sae.config.width);
+      const { vectors, restore } = activationVectors(x.cast("float32"), point, sae.config.width);
       const codes = sae.encoder(g, vectors.reshape([-1, sae.config.width]));
-      const picked = codes.gather(g.ints(features), 1).reshape([-1, positions(point), features.length]);
+      const picked = codes.gather(g.ints(features), 1).reshape([-1, positionCount(point), features.length]);
       const less = restore(picked.mul(gain).add(offset).matmul(g.constant(written)).neg()).cast(x.dtype);
       // x − (+0) is x bit by bit, −0 included; x + 0 is not, and the runtime's Where does not keep −0 either.
       return x.sub(g.where(less.equal(0), g.scalar(0, x.dtype), less));
     },
     feeds: (point, context) => {
       const { gain, offset } = change(context);
+      if (!Number.isFinite(gain + offset))
+        throw new RangeError(`edit at ${point.path}: factors and values must be finite numbers (${label})`);
       const active = when?.(context) ?? true;
       if (branch !== undefined && context.branches === undefined) {
         throw new RangeError(
@@ -92,6 +96,29 @@ function codeEdit(
   };
 }
 
+/**
+ * A feature's code where it is clearly on: the mean of the largest tenth of its codes above 0. 0 if it never fires.
+ * @param codes its codes, such as `SparseCodes.column` gives
+ */
+export function typicalCode(codes: ArrayLike<number>): number {
+  const fired = Float64Array.from(codes)
+    .filter((code) => code > 0)
+    .sort();
+  const top = fired.subarray(Math.floor(0.9 * fired.length));
+  return top.length === 0 ? 0 : top.reduce((sum, code) => sum + code, 0) / top.length;
+}
+
+/** The direction at every place, times the place's share: [channel, y, x], or [token, channel] as sequences have it. */
+function placed(direction: Tensor<"float32">, places: Tensor<"float32">): Tensor<"float32"> {
+  const [channels, count] = [direction.size, places.size];
+  const isSequence = places.shape.length === 1;
+  const data = Float32Array.from({ length: channels * count }, (_, i) => {
+    const [channel, place] = isSequence ? [i % channels, Math.floor(i / channels)] : [Math.floor(i / count), i % count];
+    return direction.data[channel]! * places.data[place]!;
+  });
+  return float32(data, isSequence ? [count, channels] : [channels, ...places.shape]);
+}
+
 /** Rows of the decoder, [features.length, d]. */
 function directions({ weights, config }: Sae, features: readonly number[]): Tensor<"float32"> {
   const out = new Float32Array(features.length * config.width);
@@ -102,32 +129,6 @@ function directions({ weights, config }: Sae, features: readonly number[]): Tens
     out.set(weights.W_dec.row(feature).data, i * config.width);
   });
   return float32(out, [features.length, config.width]);
-}
-
-/** An activation as [batch, position, channel], and the way back to its own layout. */
-function asVectors(x: Value, point: HookPoint, width: number): { vectors: Value; restore: (vectors: Value) => Value } {
-  const axes = point.axes.join();
-  const channels = point.shape?.[point.axes.indexOf("channel")];
-  if (channels !== width) {
-    throw new RangeError(
-      `edit at ${point.path}: the SAE reads vectors of length ${width}, this activation has ${channels ?? "no"} channels`,
-    );
-  }
-  if (axes === "batch,channel") return { vectors: x.unsqueeze(1), restore: (v) => v.squeeze(1) };
-  if (axes === "batch,token,channel") return { vectors: x, restore: (v) => v };
-  const places = point.shape!.slice(2) as number[];
-  return {
-    vectors: x.reshape([0, 0, -1]).transpose([0, 2, 1]),
-    restore: (v) => v.transpose([0, 2, 1]).reshape([0, 0, ...places]),
-  };
-}
-
-function positions(point: HookPoint): number {
-  const lengths = positionAxes(point.axes).map((i) => point.shape?.[i]);
-  if (lengths.every((d) => typeof d === "number")) return lengths.reduce((a, b) => a * b, 1);
-  throw new RangeError(
-    `edit at ${point.path}: its shape is not known, [${point.shape?.join(", ")}]; load the model with inputShapes`,
-  );
 }
 
 function resolve(strength: Strength, context: StepContext): number {

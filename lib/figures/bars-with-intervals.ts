@@ -70,6 +70,12 @@ export function barsWithIntervals(
     }),
   );
   const bars = categories.length * Math.max(1, series.length);
+  const barHeight = bars > 24 ? 13 : 22;
+  const inner = Math.max(90, bars * barHeight + categories.length * 10);
+  const top =
+    (subtitle === undefined ? 52 : 76) +
+    (series.length > 1 || reference !== undefined ? 22 : 0) +
+    (series.length > 1 && reference !== undefined ? 14 : 0);
   const referenceMarks: PlotObject =
     reference === undefined
       ? {}
@@ -104,8 +110,8 @@ export function barsWithIntervals(
       ...frame({
         title,
         subtitle,
-        height: Math.max(200, 110 + bars * 22 + categories.length * 10 + (series.length > 1 ? 24 : 0)),
-        margin: { l: 120, t: (subtitle === undefined ? 52 : 76) + (series.length > 1 || reference !== undefined ? 22 : 0) },
+        height: top + inner + 56,
+        margin: { l: 120, t: top, b: 56 },
       }),
       barmode: "group",
       bargap: 0.3,
@@ -118,7 +124,7 @@ export function barsWithIntervals(
         showgrid: false,
         ticks: "",
       }),
-      legend: { ...legendAbove, traceorder: "normal", y: reference === undefined ? 1.02 : 1.06 },
+      legend: { ...legendAbove, traceorder: "normal", y: 1 + (reference === undefined ? 6 : 20) / inner },
       showlegend: series.length > 1,
       ...referenceMarks,
     },

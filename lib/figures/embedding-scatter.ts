@@ -2,7 +2,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { hoverText, plotText } from "./escape.js";
 import { type Behaviour, Figure } from "./figure.js";
 import { axis, colorBar, frame } from "./layout.js";
-import { cividis, classStyle, ink } from "./palette.js";
+import { cividis, classStyle, ink, ownColorStyle } from "./palette.js";
 import { type Pictures, picturesOf, pngUri, spriteSheet } from "./picture.js";
 import type { PlotObject, Trace } from "./plot-value.js";
 import { countText } from "./text.js";
@@ -12,6 +12,8 @@ export interface EmbeddingScatterOptions {
   readonly subtitle?: string;
   /** A class per point: one colour and one legend entry each. */
   readonly labels?: readonly string[];
+  /** Colour of each class as CSS, where classes have colours of their own; their marks differ too. */
+  readonly colors?: Readonly<Record<string, string>>;
   /** Or a number per point: a colour scale. */
   readonly values?: ArrayLike<number>;
   /** What labels or values are, with unit. */
@@ -67,7 +69,7 @@ export function embeddingScatter(points: Tensor, options: EmbeddingScatterOption
     data = classes.map((name, k) =>
       trace(
         everything.filter((i) => labels[i] === name),
-        classStyle(k),
+        options.colors?.[name] === undefined ? classStyle(k) : ownColorStyle(k, options.colors[name]),
         name,
       ),
     );

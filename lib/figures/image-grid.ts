@@ -1,8 +1,9 @@
+import { plotText } from "./escape.js";
 import { Figure } from "./figure.js";
 import { cellGrid, gridAxes, imageTrace } from "./image-traces.js";
 import { frame, label } from "./layout.js";
 import { type Pictures, picturesOf } from "./picture.js";
-import { shorten } from "./text.js";
+import { wrapped } from "./text.js";
 
 export interface ImageGridOptions {
   readonly title?: string;
@@ -27,9 +28,11 @@ export function imageGrid(images: Pictures, options: ImageGridOptions = {}): Fig
   }
   const cellWidth = Math.max(...pictures.map((p) => p.width));
   const cellHeight = Math.max(...pictures.map((p) => p.height));
-  const titleRoom = titles === undefined ? 0 : 20;
-  const grid = cellGrid({ count: pictures.length, cellWidth, cellHeight, columns: options.columns, titleRoom });
-  const charactersThatFit = Math.max(4, Math.floor((cellWidth * grid.zoom) / 6));
+  const cells = { count: pictures.length, cellWidth, cellHeight, columns: options.columns };
+  const charactersThatFit = Math.max(4, Math.floor((cellWidth * cellGrid(cells).zoom) / 6));
+  const lines = (titles ?? []).map((text) => wrapped(text, charactersThatFit, 3));
+  const titleRoom = titles === undefined ? 0 : 6 + 14 * Math.max(...lines.map((l) => l.length));
+  const grid = cellGrid({ ...cells, titleRoom });
   const top = subtitle === undefined ? 44 : 68;
   return new Figure({
     data: pictures.map((picture, i) =>
@@ -49,8 +52,9 @@ export function imageGrid(images: Pictures, options: ImageGridOptions = {}): Fig
         margin: { l: 12, r: 20, t: top, b: 12 },
       }),
       ...gridAxes(grid.width, grid.height),
-      annotations: (titles ?? []).map((text, i) =>
-        label(shorten(text, charactersThatFit), grid.left(i) + cellWidth / 2, grid.top(i), {
+      annotations: lines.map((text, i) =>
+        label("", grid.left(i) + cellWidth / 2, grid.top(i), {
+          text: text.map(plotText).join("<br>"),
           xanchor: "center",
           yanchor: "bottom",
         }),

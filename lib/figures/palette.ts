@@ -20,6 +20,11 @@ export function classStyle(index: number): { color: string; symbol: string } {
   };
 }
 
+/** The same for classes that have colours of their own, such as colours: eight marks keep them apart for colour-blind readers. */
+export function ownColorStyle(index: number, color: string): { color: string; symbol: string } {
+  return { color, symbol: symbols[index % symbols.length]! };
+}
+
 /** Fixed meanings, so that one colour says the same thing in every figure. */
 export const ink: {
   readonly text: string;

@@ -84,7 +84,7 @@ export function saeHealth(health: SaeHealth, options: SaeHealthOptions = {}): Fi
               tickmode: "auto",
               nticks: 5,
               tickformat: ".0%",
-              range: [0, Math.max(0.01, ...health.dead.share) * 1.1],
+              range: [0, Math.max(0.045, ...health.dead.share) * 1.1],
               showgrid: false,
               title: { text: "dead features", font: { size: 12, color: ink.bad }, standoff: 4 },
             }),

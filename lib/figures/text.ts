@@ -34,6 +34,18 @@ export function percentText(share: number): string {
   return `${numberText(100 * share)} %`;
 }
 
+/** The text in at most `lines` lines of about `length` characters, broken between words; the last is cut where more would follow. */
+export function wrapped(text: string, length: number, lines: number): string[] {
+  const out: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = out.at(-1);
+    if (last !== undefined && (out.length === lines || last.length + word.length < length))
+      out[out.length - 1] = `${last} ${word}`;
+    else out.push(word);
+  }
+  return out.map((line) => shorten(line, length));
+}
+
 /** The text cut to `length` characters, with an ellipsis where something is missing. */
 export function shorten(text: string, length: number): string {
   const characters = [...text];

@@ -1,5 +1,5 @@
 import type { Dim } from "../onnx/index.js";
-import { allocate, expectFloat32, float32, sizeOf, Tensor } from "../tensor/index.js";
+import { allocate, expectFloat32, float32, sizeOf, Tensor, tensorDigest } from "../tensor/index.js";
 import { positionAxes } from "./axes.js";
 import type { HookPoint } from "./hook-point.js";
 import type { ActivationProgram } from "./program-splice.js";
@@ -76,7 +76,7 @@ export function at(pattern: string): EditTarget {
       return {
         pattern,
         structure: structure(pattern, "add"),
-        label: `${pattern} + ${shown(strength)}·[${tensor.shape.join("×")}]`,
+        label: `${pattern} + ${shown(strength)}·${tensorText(tensor)}`,
         program: (point, input) => (x, g) => x.add(g.input(input("delta"), "float32", loose(point)).cast(x.dtype)),
         feeds: (point, context) => ({ delta: product(gains(point, options, context, strength, 0), aligned(tensor, point)) }),
       };
@@ -86,7 +86,7 @@ export function at(pattern: string): EditTarget {
       return {
         pattern,
         structure: structure(pattern, "replace"),
-        label: `${pattern} ← [${values.shape.join("×")}]`,
+        label: `${pattern} ← ${tensorText(values)}`,
         program: (point, input) => (x, g) => {
           const by = g.input(input("value"), "float32", loose(point)).cast(x.dtype);
           return g.where(g.input(input("mask"), "bool", loose(point)), by, x);
@@ -132,6 +132,11 @@ function shown(strength: Strength): string {
   return typeof strength === "number" ? String(strength) : "strength(step)";
 }
 
+/** Shape and digest: with them a manifest tells one direction from another. */
+function tensorText(tensor: Tensor): string {
+  return `[${tensor.shape.join("×")}] ${tensorDigest(tensor).slice(0, 12)}`;
+}
+
 /** An input that broadcasts against the activation: its rank, every axis left open. */
 function loose(point: HookPoint): Dim[] {
   return (point.shape ?? []).map(() => undefined);
@@ -154,6 +159,7 @@ function gains(
 ): Tensor<"float32"> {
   const { shape, reached } = reach(point, options, context);
   const full = typeof strength === "number" ? strength : strength(context);
+  if (!Number.isFinite(full)) throw new RangeError(`edit at ${point.path}: the strength must be a finite number, got ${full}`);
   return new Tensor(
     "float32",
     Float32Array.from(reached, (hit) => (hit ? full : neutral)),

@@ -1,5 +1,5 @@
 import { freshNames, type Graph, type Model, opsetOf, type Shape, splice, type ValueInfo } from "../onnx/index.js";
-import { openSession, type Session, type SessionOptions } from "../runtime/index.js";
+import { type Device, openSession, type Session, type SessionOptions } from "../runtime/index.js";
 import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
 import type { Activation } from "./activation.js";
 import type { Edit, StepContext } from "./edit.js";
@@ -127,9 +127,9 @@ export class HookedModel {
     }
   }
 
-  /** Compiles ahead, so that the first run does not wait. */
-  async prepare(hooks: Hooks = {}): Promise<void> {
-    await this.#compile(hooks).session;
+  /** Compiles ahead, so that the first run does not wait. @returns the device it will run on */
+  async prepare(hooks: Hooks = {}): Promise<Device> {
+    return (await this.#compile(hooks).session).device;
   }
 
   /** Closes every compiled variant after the runs under way. */

@@ -14,6 +14,7 @@ import {
   type ValueInfo,
 } from "../onnx/graph.js";
 import { type Inferred, inferGraph, inferNode } from "../onnx/infer/index.js";
+import { takenNames } from "../onnx/passes/index.js";
 import { arrayFromBytes, type DType, int64, scalar, type Tensor } from "../tensor/index.js";
 import { type Operand, Value } from "./value.js";
 
@@ -105,11 +106,11 @@ export class GraphBuilder {
     const g = new GraphBuilder({ name: model.graph.name, opset: opsetOf(model) });
     for (const { domain } of model.opsets) if (domain !== "" && domain !== "ai.onnx") g.domains.add(domain);
     const inferred = inferGraph(model.graph, { opset: g.opset, inputShapes });
+    for (const name of takenNames(model.graph)) g.usedNames.add(name);
     const adopt = (name: string): void => {
       if (name === "" || g.values.has(name)) return;
       const known = inferred.get(name);
       g.values.set(name, new Value(g, name, known ?? {}));
-      g.usedNames.add(name);
     };
     for (const init of model.graph.initializers) {
       g.initializers.set(init.name, init);
@@ -122,7 +123,6 @@ export class GraphBuilder {
     }
     for (const node of model.graph.nodes) {
       g.nodes.push(node);
-      if (node.name !== "") g.usedNames.add(node.name);
       node.outputs.forEach(adopt);
     }
     g.outputInfos.push(...model.graph.outputs.map((o) => ({ ...o, ...shapeInfo(inferred.get(o.name)) })));

@@ -224,7 +224,7 @@ export interface AttentionOptions {
 }
 
 /** softmax(Q·Kᵀ/√d)·V for projected q, k, v [batch, token, width], split into heads (arXiv:1706.03762). */
-export function scaledDotProduct(g: GraphBuilder, q: Value, k: Value, v: Value, heads: number, mask?: Value): Value {
+export function scaledDotProduct(q: Value, k: Value, v: Value, heads: number, mask?: Value): Value {
   const width = q.dim(-1);
   const perHead = width / heads;
   const split = (x: Value): Value => x.reshape([0, 0, heads, perHead]).transpose([0, 2, 1, 3]);

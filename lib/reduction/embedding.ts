@@ -1,6 +1,17 @@
 import { type ColumnTable, table } from "arquero";
-import type { Tensor } from "../tensor/index.js";
+import { defaultDevice, type Environment, environment } from "../runtime/index.js";
+import { type Tensor, tensorDigest } from "../tensor/index.js";
 import { continuity, trustworthiness } from "./rank-quality.js";
+
+/** Where an embedding comes from. */
+export interface EmbeddingManifest {
+  readonly method: string;
+  /** Settings of the method, defaults filled in. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** The points: how many, how long, their SHA-256, and where they come from if that was said. */
+  readonly data: { readonly count: number; readonly width: number; readonly sha256: string; readonly source?: unknown };
+  readonly environment: Environment;
+}
 
 /** Points of a few coordinates that stand for points of many, and how far their neighbourhoods can be believed. */
 export class Embedding {
@@ -8,7 +19,7 @@ export class Embedding {
   readonly points: Tensor<"float32">;
   readonly method: string;
   /** What is needed to make it again. */
-  readonly options: Readonly<Record<string, unknown>>;
+  readonly manifest: EmbeddingManifest;
   /** Neighbourhood size of the two numbers below. */
   readonly neighbours: number;
   /** Share of the embedding's neighbourhoods that the data have too, 0…1. */
@@ -19,7 +30,7 @@ export class Embedding {
   constructor(parts: Omit<Embedding, "table" | "toString">) {
     this.points = parts.points;
     this.method = parts.method;
-    this.options = parts.options;
+    this.manifest = parts.manifest;
     this.neighbours = parts.neighbours;
     this.trustworthiness = parts.trustworthiness;
     this.continuity = parts.continuity;
@@ -48,17 +59,21 @@ export async function embeddingOf(
   x: Tensor<"float32">,
   points: Tensor<"float32">,
   method: string,
-  options: Readonly<Record<string, unknown>>,
-  signal?: AbortSignal,
+  { source, signal, ...options }: Readonly<Record<string, unknown>> & { source?: unknown; signal?: AbortSignal | undefined },
 ): Promise<Embedding> {
-  const n = x.shape[0]!;
+  const [n, width] = x.shape as [number, number];
   const neighbours = Math.min(15, Math.ceil(n / 2) - 1);
   const settings = { neighbours, ...(signal && { signal }) };
   const judged = neighbours >= 1;
   return new Embedding({
     points,
     method,
-    options,
+    manifest: {
+      method,
+      options,
+      data: { count: n, width, sha256: tensorDigest(x), ...(source === undefined ? {} : { source }) },
+      environment: environment(await defaultDevice()),
+    },
     neighbours,
     trustworthiness: judged ? await trustworthiness(x, points, settings) : Number.NaN,
     continuity: judged ? await continuity(x, points, settings) : Number.NaN,

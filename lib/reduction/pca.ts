@@ -80,9 +80,9 @@ export class Pca {
     return float32(out, [m, d]);
   }
 
-  /** The projection as an embedding, with its trustworthiness and continuity. */
-  embed(x: Tensor): Promise<Embedding> {
-    const options = { components: this.components.shape[0]!, method: this.method };
+  /** The projection as an embedding, with its trustworthiness and continuity. @param source where the points come from, for its manifest */
+  embed(x: Tensor, source?: unknown): Promise<Embedding> {
+    const options = { components: this.components.shape[0]!, solver: this.method, source };
     return embeddingOf(expectRows(x, "Pca.embed"), this.transform(x), "pca", options);
   }
 }

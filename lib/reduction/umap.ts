@@ -20,6 +20,8 @@ export interface UmapOptions {
   readonly epochs?: number;
   /** Called with epochs done and all epochs. */
   readonly onProgress?: (epoch: number, epochs: number) => void;
+  /** Where the points come from, for the embedding's manifest. */
+  readonly source?: unknown;
   /** Ends the layout at the next epoch. */
   readonly signal?: AbortSignal;
 }
@@ -86,8 +88,8 @@ export async function umap(x: Tensor, options: UmapOptions = {}): Promise<Embedd
   placeOf.forEach((place, i) => {
     points.set(placed[place]!, i * components);
   });
-  const settings = { neighbours, minDistance, components, metric, seed, epochs: total };
-  return embeddingOf(all, float32(points, [placeOf.length, components]), "umap", settings, signal);
+  const settings = { neighbours, minDistance, components, metric, seed, epochs: total, source: options.source, signal };
+  return embeddingOf(all, float32(points, [placeOf.length, components]), "umap", settings);
 }
 
 /** The points without repetitions, and which of them each point is. */

@@ -17,6 +17,7 @@ export interface ModelSource {
 export interface BackendOptions {
   readonly device: Device;
   readonly threads: number;
+  readonly spinning?: boolean | undefined;
   readonly graphOptimizationLevel: GraphOptimizationLevel;
   /** Files that hold weights beside the model: their folder, or their contents by location. */
   readonly externalData?: string | Readonly<Record<string, Uint8Array>> | undefined;

@@ -9,12 +9,14 @@ export type {
   RuntimeStats,
 } from "./backend.js";
 export type { Device } from "./devices.js";
+export { type Environment, environment } from "./environment.js";
 export { MemoryBudgetError, RuntimeError } from "./errors.js";
 export { availableMemoryBytes } from "./memory.js";
 export { onnxruntime } from "./onnxruntime.js";
 export { ResidentTensor } from "./resident.js";
 export {
   closeRuntime,
+  defaultDevice,
   listDevices,
   openSession,
   type RunOptions,

@@ -247,7 +247,7 @@ function giveAway(bytes: Uint8Array, owned: boolean, transfer: ArrayBuffer[]): U
 }
 
 function toOrtOptions(options: BackendOptions, transfer: ArrayBuffer[]): Record<string, unknown> {
-  const { device, threads, graphOptimizationLevel, externalData } = options;
+  const { device, threads, spinning = true, graphOptimizationLevel, externalData } = options;
   const folder = typeof externalData === "string" ? externalData : undefined;
   const contents = typeof externalData === "object" ? Object.entries(externalData) : [];
   return {
@@ -260,6 +260,7 @@ function toOrtOptions(options: BackendOptions, transfer: ArrayBuffer[]): Record<
       session: {
         // Each session has its own threads; between runs they must not spin on cores that others need.
         force_spinning_stop: "1",
+        intra_op: { allow_spinning: spinning ? "1" : "0" },
         ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
       },
     },

@@ -24,6 +24,11 @@ export interface SessionOptions {
   readonly device?: Device | "auto";
   /** Threads inside one operator; default as many as the process may use. */
   readonly threads?: number;
+  /**
+   * Whether threads wait for each other by looking all the time: best for runs of milliseconds on a machine of one's own.
+   * On a shared one it takes the processors from those who have work. Default true; training sets it to false.
+   */
+  readonly spinning?: boolean;
   /** Default "all". */
   readonly graphOptimizationLevel?: GraphOptimizationLevel;
   /** Where weights outside the model are: their folder, or their contents by location; known for files and after `loadModel`. */
@@ -69,6 +74,7 @@ export async function openSession(model: Model | Uint8Array | string, options: S
   const choices = await resolveDevices(backend, options.device ?? "auto");
   const { opened, device, deviceNote } = await openOnFirst(choices, backend, source, {
     threads,
+    spinning: options.spinning,
     graphOptimizationLevel,
     externalData,
     signal,
@@ -92,6 +98,11 @@ export function uploadTensor(tensor: Tensor, backend: Backend = onnxruntime): Pr
 /** Devices the runtime was built for. Whether this machine has them shows when a model is opened on one. */
 export function listDevices(backend: Backend = onnxruntime): Promise<readonly Device[]> {
   return backend.devices();
+}
+
+/** The device on which sessions open that ask for none. */
+export async function defaultDevice(backend: Backend = onnxruntime): Promise<Device> {
+  return (await resolveDevices(backend, "auto"))[0]!.device;
 }
 
 /** What is open now. */

@@ -37,6 +37,7 @@ export interface SaeBaselineOptions {
  */
 export async function saeBaselines(data: Vectors, evaluation: Vectors, options: SaeBaselineOptions): Promise<SaeBaseline[]> {
   const { training, seeds = [0, 1, 2], shuffled = true, onProgress } = options;
+  if (seeds.length === 0) throw new RangeError("saeBaselines: seeds is empty; give at least one, better three");
   const source = await vectorSource(data);
   const judged = await vectorSource(evaluation);
   const k = Math.min(source.width, Math.round(training.k ?? Math.min(32, training.features)));

@@ -1,7 +1,9 @@
+export { activationVectors, positionCount } from "./activation-vectors.js";
 export { type SaeBaseline, type SaeBaselineOptions, saeBaselines } from "./baselines.js";
+export { type LossAtTimestep, type LossRecoveredOptions, lossRecovered, type Recovery, reconstruct } from "./loss-recovered.js";
 export * from "./matching.js";
 export { type DensityHistogram, densityHistogram, fvu, type SaeMetrics } from "./metrics.js";
-export { loadSae, Sae, type TopActivations, type TrainingHistory } from "./sae.js";
+export { loadSae, Sae, type SaeManifest, type TopActivations, type TrainingHistory } from "./sae.js";
 export { SaeFormatError } from "./sae-file.js";
 export { SparseCodes } from "./sparse-codes.js";
 export { type SaeProgress, type TrainSaeOptions, trainSae, untrainedSae } from "./train-sae.js";

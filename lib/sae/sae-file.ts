@@ -16,7 +16,10 @@ type Tensors = Readonly<Record<string, Tensor>>;
 const files = { settings: "cfg.json", saelens: "sae_weights.safetensors", sparsify: "sae.safetensors" };
 
 /** Writes an SAE as a folder: `sae_weights.safetensors`, then `cfg.json`. */
-export async function writeSaeFolder(folder: string, config: SaeConfig, weights: SaeWeights): Promise<void> {
+export async function writeSaeFolder(
+  folder: string,
+  { config, weights, manifest }: { readonly config: SaeConfig; readonly weights: SaeWeights; readonly manifest?: unknown },
+): Promise<void> {
   const { variant, width, features, k, scale } = config;
   const { W_enc, ...rest } = weights;
   await mkdir(folder, { recursive: true });
@@ -33,13 +36,15 @@ export async function writeSaeFolder(folder: string, config: SaeConfig, weights:
     reshape_activations: "none",
     rescale_acts_by_decoder_norm: false,
     metadata: {},
-    tweedie: { variant, scale },
+    tweedie: { variant, scale, ...(manifest === undefined ? {} : { manifest }) },
   };
   await writeFileAtomic(join(folder, files.settings), [new TextEncoder().encode(`${JSON.stringify(settings, null, 2)}\n`)]);
 }
 
 /** Reads a folder written by `writeSaeFolder`, SAELens (architectures standard, topk, jumprelu) or sparsify. */
-export async function readSaeFolder(folder: string): Promise<{ readonly config: SaeConfig; readonly weights: SaeWeights }> {
+export async function readSaeFolder(
+  folder: string,
+): Promise<{ readonly config: SaeConfig; readonly weights: SaeWeights; readonly manifest?: unknown }> {
   const path = join(folder, files.settings);
   if (!existsSync(path)) throw new SaeFormatError(`loadSae: ${path} does not exist; pass the folder that holds it`);
   const settings = JSON.parse(await readFile(path, "utf8")) as Settings;
@@ -51,7 +56,8 @@ export async function readSaeFolder(folder: string): Promise<{ readonly config: 
   const { weights, ...rest } =
     kind === "saelens" ? fromSaelens(settings, tensors, folder) : fromSparsify(settings, tensors, folder);
   const [features, width] = weights.W_dec.shape as [number, number];
-  return { config: { ...rest, width, features }, weights };
+  const { manifest } = (settings.tweedie ?? {}) as { manifest?: unknown };
+  return { config: { ...rest, width, features }, weights, ...(manifest === undefined ? {} : { manifest }) };
 }
 
 type Loaded = Omit<SaeConfig, "width" | "features"> & { readonly weights: SaeWeights };

@@ -1,6 +1,6 @@
 import { GraphBuilder, type Value } from "../program/index.js";
-import { openSession, type Session, type SessionOptions } from "../runtime/index.js";
-import { expectFloat32, float32, type Tensor } from "../tensor/index.js";
+import { type Environment, openSession, type Session, type SessionOptions } from "../runtime/index.js";
+import { expectFloat32, float32, type Tensor, tensorDigest } from "../tensor/index.js";
 import { ColumnSums, densityHistogram, type SaeMetrics, UnexplainedVariance } from "./metrics.js";
 import { readSaeFolder, writeSaeFolder } from "./sae-file.js";
 import { SparseCodes } from "./sparse-codes.js";
@@ -19,6 +19,15 @@ export interface TrainingHistory {
   readonly deadAfter: number;
   /** Number of the first step recorded: 0, or where a checkpoint was taken up. */
   readonly firstStep: number;
+}
+
+/** What is needed to train it again. */
+export interface SaeManifest {
+  /** Number of vectors it was trained on, their length, and where they come from if that is known. */
+  readonly data: { readonly count: number; readonly width: number; readonly source?: unknown };
+  /** Every setting of the training, defaults filled in. */
+  readonly training: Readonly<Record<string, unknown>>;
+  readonly environment: Environment;
 }
 
 /** For each feature the vectors on which it fires most. */
@@ -41,11 +50,18 @@ export class Sae {
   readonly weights: SaeWeights;
   /** Curves of its training; absent for a loaded SAE. */
   readonly history: TrainingHistory | undefined;
+  /** How it was trained; absent for an SAE of other origin. */
+  readonly manifest: SaeManifest | undefined;
   private readonly sessionOptions: SessionOptions;
   private readonly sessions: Map<string, Promise<Session>> = new Map();
 
   /** @throws RangeError if the weights do not have the shapes of the configuration */
-  constructor(config: SaeConfig, weights: SaeWeights, history?: TrainingHistory, session: SessionOptions = {}) {
+  constructor(
+    config: SaeConfig,
+    weights: SaeWeights,
+    { history, manifest }: { readonly history?: TrainingHistory | undefined; readonly manifest?: SaeManifest | undefined } = {},
+    session: SessionOptions = {},
+  ) {
     const { width: d, features } = config;
     variantOf(config.variant).check(config);
     const shapes: Record<keyof SaeWeights, readonly number[]> = {
@@ -64,6 +80,7 @@ export class Sae {
     this.config = config;
     this.weights = weights;
     this.history = history;
+    this.manifest = manifest;
     this.sessionOptions = session;
   }
 
@@ -167,7 +184,13 @@ export class Sae {
    * weights, so activations go in as they are.
    */
   save(folder: string): Promise<void> {
-    return writeSaeFolder(folder, this.config, this.weights);
+    return writeSaeFolder(folder, this);
+  }
+
+  /** SHA-256 of the weights: what the manifests of edits name it by. */
+  get digest(): string {
+    const { W_enc, b_enc, W_dec, b_dec, threshold } = this.weights;
+    return tensorDigest(W_enc, b_enc, W_dec, b_dec, ...(threshold ? [threshold] : []));
   }
 
   /** Frees the sessions; the SAE can still be used and opens them anew. */
@@ -231,8 +254,8 @@ export class Sae {
  * @throws SaeFormatError if the folder holds no SAE, or one that needs what is not supported
  */
 export async function loadSae(folder: string, session: SessionOptions = {}): Promise<Sae> {
-  const { config, weights } = await readSaeFolder(folder);
-  return new Sae(config, weights, undefined, session);
+  const { config, weights, manifest } = await readSaeFolder(folder);
+  return new Sae(config, weights, { manifest: manifest as SaeManifest | undefined }, session);
 }
 
 /** An SAE's weights are stored once in each graph it is written into. */

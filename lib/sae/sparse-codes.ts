@@ -43,8 +43,10 @@ export class SparseCodes {
     return new SparseCodes(features, Uint32Array.from(start), feature.slice(0, end), value.slice(0, end));
   }
 
-  /** Codes of one feature over all vectors [n], zeros included. */
+  /** Codes of one feature over all vectors [n], zeros included. @throws RangeError if there is no such feature */
   column(feature: number): Float32Array {
+    if (!Number.isInteger(feature) || feature < 0 || feature >= this.features)
+      throw new RangeError(`SparseCodes.column: features are 0…${this.features - 1}, got ${feature}`);
     const out = new Float32Array(this.count);
     for (let i = 0; i < this.count; i++)
       for (let e = this.start[i]!; e < this.start[i + 1]!; e++) if (this.feature[e] === feature) out[i] = this.value[e]!;

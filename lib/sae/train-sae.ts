@@ -1,6 +1,6 @@
 import type { GraphBuilder } from "../program/index.js";
-import type { SessionOptions } from "../runtime/index.js";
-import { float32, Rng, type Tensor } from "../tensor/index.js";
+import { type Device, defaultDevice, environment, type SessionOptions } from "../runtime/index.js";
+import { float32, Rng, type Tensor, tensorDigest } from "../tensor/index.js";
 import {
   adamw,
   cooldownRate,
@@ -11,7 +11,7 @@ import {
   type TrainingSpec,
   withWarmup,
 } from "../train/index.js";
-import { Sae, type TrainingHistory } from "./sae.js";
+import { Sae, type SaeManifest, type TrainingHistory } from "./sae.js";
 import { geometricMedian, normalizingScale, startWeights } from "./start-weights.js";
 import type { SaeTrainingConfig, SaeValues, SaeVariant, SaeWeights } from "./variant.js";
 import { type VariantName, variantOf } from "./variants/index.js";
@@ -107,7 +107,9 @@ export async function trainSae(data: Vectors, options: TrainSaeOptions): Promise
   try {
     const trained = (await trainer.weights()) as Record<keyof SaeWeights, Tensor<"float32">>;
     const further = variant.finish?.(await trainer.carried(), config) ?? {};
-    return saeOf(config, { ...trained, ...further }, curves.history(config.deadAfter), session);
+    const { source: data, manifest: training } = plan;
+    const manifest = manifestOf(data, training, trainer.device);
+    return saeOf(config, { ...trained, ...further }, { history: curves.history(config.deadAfter), manifest }, session);
   } finally {
     await trainer.close();
   }
@@ -115,23 +117,33 @@ export async function trainSae(data: Vectors, options: TrainSaeOptions): Promise
 
 /** The SAE as it is before the first step of `trainSae` with the same options: random weights. TopK and ReLU only. */
 export async function untrainedSae(data: Vectors, options: TrainSaeOptions): Promise<Sae> {
-  const { config, start } = await planOf(await vectorSource(data), options);
-  return saeOf(config, start, undefined, options.session);
+  const { source, config, start, manifest } = await planOf(await vectorSource(data), options);
+  const untrained = { ...manifest, steps: 0 };
+  return saeOf(config, start, { manifest: manifestOf(source, untrained, await defaultDevice()) }, options.session);
 }
 
 function saeOf(
   config: SaeTrainingConfig,
   weights: SaeWeights,
-  history: TrainingHistory | undefined,
+  origin: { readonly history?: TrainingHistory; readonly manifest: SaeManifest },
   session?: SessionOptions,
 ): Sae {
   const { variant, width, features, k, scale } = config;
   return new Sae(
     { variant, width, features, ...(k === undefined ? {} : { k }), scale },
     foldScale(weights, scale),
-    history,
+    origin,
     session,
   );
+}
+
+function manifestOf(
+  { count, width, manifest: source }: VectorSource,
+  training: SaeManifest["training"],
+  device: Device,
+): SaeManifest {
+  const data = { count, width, ...(source === undefined ? {} : { source }) };
+  return { data, training, environment: environment(device) };
 }
 
 const watched = ["loss", "mse", "l0", "dead"] as const;
@@ -169,6 +181,8 @@ interface Plan {
   /** For normalised activations. */
   readonly start: SaeWeights;
   readonly rng: Rng;
+  /** All of this in plain JSON. */
+  readonly manifest: SaeManifest["training"];
 }
 
 /** Fills in the defaults, from a look at the data where they depend on it. @throws RangeError on options that cannot be */
@@ -183,7 +197,8 @@ async function planOf(source: VectorSource, options: TrainSaeOptions): Promise<P
   const k = options.k ?? (name === "relu" ? undefined : Math.min(32, features));
   const { warmup = Math.min(1000, Math.ceil(steps / 10)), cooldown = Math.ceil(steps / 5) } = options;
   const { learningRate: peak = 2e-4 / Math.sqrt(features / 2 ** 14) } = options;
-  const rng = new Rng([options.seed ?? 0, 0x736165]);
+  const { seed = 0, clipNorm = 1, inOrder = false } = options;
+  const rng = new Rng([seed, 0x736165]);
   const sample = await sampleVectors(source, 8192, rng.fork("sample"));
   const scale = options.scale ?? normalizingScale(sample);
   const config: SaeTrainingConfig = {
@@ -202,7 +217,13 @@ async function planOf(source: VectorSource, options: TrainSaeOptions): Promise<P
   const falling: Schedule = cooldown > 0 ? cooldownRate(peak, steps, cooldown) : () => peak;
   const learningRate = warmup > 0 ? withWarmup(warmup, falling) : falling;
   const start = options.start ?? startWeights(variant, features, geometricMedian(scaled(sample, scale)), rng.fork("start"));
-  return { source, variant, config, batchSize, steps, learningRate, start, rng };
+  const manifest = {
+    ...config,
+    ...{ steps, batchSize, learningRate: peak, warmup, cooldown, clipNorm, inOrder, seed },
+    ...(options.start === undefined ? {} : { start: tensorDigest(...Object.values(options.start)) }),
+    ...(options.optimizer === undefined ? {} : { optimizer: options.optimizer.name }),
+  };
+  return { source, variant, config, batchSize, steps, learningRate, start, rng, manifest };
 }
 
 function whole(name: string, value: number): void {

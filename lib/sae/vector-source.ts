@@ -8,6 +8,8 @@ export interface VectorSource {
   readonly width: number;
   /** The vectors of those numbers, in that order: [indices.length, d]. */
   rows(indices: Uint32Array): Tensor<"float32"> | Promise<Tensor<"float32">>;
+  /** Where the vectors come from, where that is known: plain JSON. */
+  readonly manifest?: unknown;
 }
 
 /** A matrix [n, d], a source of its own, or tensors [m, d] one after another (read once, kept in memory). */

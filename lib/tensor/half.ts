@@ -1,5 +1,3 @@
-import { float32, Tensor } from "./tensor.js";
-
 /** float16 bit patterns as numbers; every float16 value is exact in float32. */
 export function float16ToFloat32(halves: Uint16Array): Float32Array {
   const out = new Uint32Array(halves.length);
@@ -47,20 +45,6 @@ export function float32ToBfloat16(values: Float32Array): Uint16Array {
     out[i] = isNan ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
   }
   return out;
-}
-
-/** The tensor's values in float32; a float32 tensor is returned as it is, int64 and float64 are rounded. */
-export function toFloat32(tensor: Tensor): Tensor<"float32"> {
-  const { dtype, data, shape } = tensor;
-  if (dtype === "float32") return tensor as Tensor<"float32">;
-  if (dtype === "float16") return float32(float16ToFloat32(data as Uint16Array), shape);
-  if (dtype === "bfloat16") return float32(bfloat16ToFloat32(data as Uint16Array), shape);
-  return float32(Float32Array.from(data as ArrayLike<number | bigint>, Number), shape);
-}
-
-/** A float32 tensor rounded to float16, ties to even. */
-export function toFloat16(tensor: Tensor<"float32">): Tensor<"float16"> {
-  return new Tensor("float16", float32ToFloat16(tensor.data), tensor.shape);
 }
 
 const word = new Uint32Array(1);

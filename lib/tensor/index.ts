@@ -1,4 +1,5 @@
 export * from "./atomic-write.js";
+export * from "./digest.js";
 export * from "./format-error.js";
 export * from "./half.js";
 export * from "./linalg.js";

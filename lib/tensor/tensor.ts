@@ -1,3 +1,5 @@
+import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "./half.js";
+
 /** Element types, spelled as ONNX and safetensors users say them. */
 export type DType =
   | "float32"
@@ -180,10 +182,12 @@ export function int64(
   return new Tensor("int64", data instanceof BigInt64Array ? data : BigInt64Array.from(data, BigInt), shape);
 }
 
-/** A rank-0 tensor. Whole-number dtypes take whole numbers. */
+/** A rank-0 tensor. Whole-number dtypes take whole numbers; half floats are rounded. */
 export function scalar<D extends DType = "float32">(value: number, dtype: D = "float32" as D): Tensor<D> {
   const data = allocate(dtype, 1);
   if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[0] = BigInt(value);
+  else if (dtype === "float16") data.set(float32ToFloat16(Float32Array.of(value)));
+  else if (dtype === "bfloat16") data.set(float32ToBfloat16(Float32Array.of(value)));
   else data[0] = value;
   return new Tensor(dtype, data, []);
 }
@@ -202,4 +206,18 @@ export function isDType<D extends DType>(tensor: Tensor, dtype: D): tensor is Te
 export function expectFloat32(tensor: Tensor, where: string): Tensor<"float32"> {
   if (!isDType(tensor, "float32")) throw new TypeError(`${where}: expected a float32 tensor, got ${tensor}; convert it first`);
   return tensor;
+}
+
+/** The tensor's values in float32; a float32 tensor is returned as it is, int64 and float64 are rounded. */
+export function toFloat32(tensor: Tensor): Tensor<"float32"> {
+  const { dtype, data, shape } = tensor;
+  if (dtype === "float32") return tensor as Tensor<"float32">;
+  if (dtype === "float16") return float32(float16ToFloat32(data as Uint16Array), shape);
+  if (dtype === "bfloat16") return float32(bfloat16ToFloat32(data as Uint16Array), shape);
+  return float32(Float32Array.from(data as ArrayLike<number | bigint>, Number), shape);
+}
+
+/** A float32 tensor rounded to float16, ties to even. */
+export function toFloat16(tensor: Tensor<"float32">): Tensor<"float16"> {
+  return new Tensor("float16", float32ToFloat16(tensor.data), tensor.shape);
 }

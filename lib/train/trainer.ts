@@ -1,5 +1,12 @@
 import { initialize, type Parameter } from "../program/index.js";
-import { openSession, type ResidentTensor, type Session, type SessionOptions, uploadTensor } from "../runtime/index.js";
+import {
+  type Device,
+  openSession,
+  type ResidentTensor,
+  type Session,
+  type SessionOptions,
+  uploadTensor,
+} from "../runtime/index.js";
 import { float32, Rng, sizeOf, Tensor, zeros } from "../tensor/index.js";
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
 import {
@@ -63,7 +70,7 @@ export class Trainer {
     const graph = trainingGraph(spec);
     const checkpoint = options.resume === undefined ? undefined : await readCheckpoint(options.resume);
     const start = checkpoint === undefined ? startState(spec, graph, options) : stateFrom(checkpoint, graph, options.resume!);
-    const session = await openSession(graph.model, options.session);
+    const session = await openSession(graph.model, { spinning: false, ...options.session });
     const state = new Map<string, ResidentTensor>();
     for (const [name, tensor] of start) state.set(name, await uploadTensor(tensor));
     return new Trainer(spec, graph, session, state, checkpoint?.step ?? 0);
@@ -72,6 +79,10 @@ export class Trainer {
   /** Steps taken so far. */
   get step(): number {
     return this.stepCount;
+  }
+
+  get device(): Device {
+    return this.session.device;
   }
 
   get stepsPerRun(): number {

@@ -4,5 +4,5 @@ export { openClip } from "./clip.js";
 export { exampleAt, sceneBatch } from "./dataset.js";
 export { factors } from "./factors.js";
 export { judgePictures, openJudge, openShortcut, type Verdict } from "./judge.js";
-export { renderBatch, renderScene } from "./render.js";
+export { pictureOf, renderBatch, renderScene } from "./render.js";
 export { backgrounds, colourRgb, colours, type Scene, sampleScene, shapes } from "./scene.js";

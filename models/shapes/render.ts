@@ -1,3 +1,4 @@
+import type { Picture } from "../../lib/tensor/png.js";
 import { float32, type Tensor } from "../../lib/tensor/tensor.js";
 import { canvasSize, extentOf, type Rgb, type Scene, type SceneObject, type Shape, type Texture } from "./scene.js";
 
@@ -88,6 +89,11 @@ export function renderScene(scene: Scene): Uint8Array {
   }
   for (const object of scene.objects) drawObject(pixels, object);
   return pixels;
+}
+
+/** A scene as a picture, for figures and for `collect`. */
+export function pictureOf(scene: Scene): Picture {
+  return { pixels: renderScene(scene), width: canvasSize, height: canvasSize, channels: 3 };
 }
 
 /** Pictures of all scenes as the networks take them: float32 [scenes, 3, 64, 64] in −1…1. */

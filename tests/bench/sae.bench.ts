@@ -4,92 +4,79 @@ import { geometricMedian, startWeights } from "../../lib/sae/start-weights.js";
 import { trainingSpec } from "../../lib/sae/train-sae.js";
 import { float32, Rng } from "../../lib/tensor/index.js";
 import { Trainer } from "../../lib/train/index.js";
+import {
+  type Bench,
+  compared,
+  inTurns,
+  requireAgreement,
+  stackedFeeds,
+  type Turn,
+  threads,
+  timed,
+  weightTensors,
+  withTensorFile,
+} from "./bench.js";
 import { hasTorch, TorchPeer } from "./peers/torch-peer.js";
-
-/** One line of the table of measurements. */
-export interface BenchResult {
-  readonly name: string;
-  /** Median milliseconds. */
-  readonly ours: number;
-  readonly peer?: number;
-  /** ours / peer, the median over rounds in which both took their turn. */
-  readonly ratio?: number;
-  /** What we want the ratio to be at most. */
-  readonly wanted?: number;
-  readonly note?: string;
-}
 
 const [width, features, k, batch] = [512, 4096, 32, 1024];
 const stepsPerTurn = 20;
+const rounds = 5;
+
+const config: SaeTrainingConfig = {
+  variant: "topk",
+  width,
+  features,
+  k,
+  scale: 1,
+  auxCoefficient: 1 / 32,
+  auxActivation: "relu",
+  deadAfter: 10_000_000,
+  sparsityCoefficient: 0,
+  sparsityWarmup: 0,
+};
 
 /**
- * A TopK SAE training step, 512 → 4096, k = 32, 1024 vectors, float32, against PyTorch, tuned: as the formulas are
- * written, and with the decoder as a sum of embeddings. All take turns, so that what else the machine does weighs on all.
+ * A TopK SAE training step, 512 → 4096, k = 32, 1024 vectors, float32, against PyTorch in two ways: as the formulas are
+ * written, and with the decoder as a sum of embeddings.
  */
-export async function bench({ threads = 2, rounds = 5 }: { threads?: number; rounds?: number } = {}): Promise<BenchResult> {
-  const name = `SAE TopK step, ${width} → ${features}, k = ${k}, batch ${batch}`;
-  const config: SaeTrainingConfig = {
-    variant: "topk",
-    width,
-    features,
-    k,
-    scale: 1,
-    auxCoefficient: 1 / 32,
-    auxActivation: "relu",
-    deadAfter: 10_000_000,
-    sparsityCoefficient: 0,
-    sparsityWarmup: 0,
-  };
-  const rng = new Rng(0);
-  const feeds = Array.from({ length: stepsPerTurn }, (_, i) => ({
-    x: float32(rng.fork(i).normals(batch * width), [batch, width]),
-  }));
-  const median0 = geometricMedian(feeds[0]!.x);
-  const trainer = await Trainer.create(trainingSpec(variants.topk, config, batch, { stepsPerRun: stepsPerTurn }), {
-    weights: { ...startWeights(variants.topk, features, median0, rng.fork("start")) },
-    session: { threads },
-  });
-  const rates = new Array<number>(stepsPerTurn).fill(2e-4);
-  const turn = async (): Promise<number> => {
-    const started = performance.now();
-    await trainer.run(feeds, rates);
-    return (performance.now() - started) / stepsPerTurn;
-  };
-  const torch = hasTorch()
-    ? new TorchPeer(fileURLToPath(new URL("peers/sae_step.py", import.meta.url)), [width, features, k, batch, threads], threads)
-    : undefined;
-  const torchTurn = async (variant: string, steps = stepsPerTurn): Promise<number> =>
-    (await torch!.ask(`steps ${variant} ${steps}`)).ms!;
-  try {
-    await turn();
-    const ours: number[] = [];
-    const peer: number[] = [];
-    if (torch === undefined) {
-      for (let i = 0; i < rounds; i++) ours.push(await turn());
-      return { name, ours: median(ours), wanted: 0.65, note: "no peer: install python3-torch" };
+export const sae: Bench = {
+  name: "sae",
+  async run() {
+    const name = `SAE TopK step, ${width} → ${features}, k = ${k}, batch ${batch}`;
+    const rng = new Rng(0);
+    const feeds = Array.from({ length: stepsPerTurn }, (_, i) => ({
+      x: float32(rng.fork(i).normals(batch * width), [batch, width]),
+    }));
+    const weights = { ...startWeights(variants.topk, features, geometricMedian(feeds[0]!.x), rng.fork("start")) };
+    const spec = trainingSpec(variants.topk, config, batch, { stepsPerRun: stepsPerTurn });
+    const trainer = await Trainer.create(spec, { weights, session: { threads } });
+    const rates = new Array<number>(stepsPerTurn).fill(2e-4);
+    const run = async (): Promise<readonly number[]> => [...(await trainer.run(feeds, rates)).loss!];
+    const turn = (): Promise<Turn> => timed(run, stepsPerTurn);
+    try {
+      const losses = await run();
+      if (!hasTorch()) return [{ name, ...compared((await inTurns(rounds, { turn })).turn), wanted: 0.65 }];
+      return await withTensorFile({ ...weightTensors(weights), ...stackedFeeds(feeds) }, async (file) => {
+        const script = fileURLToPath(new URL("peers/sae_step.py", import.meta.url));
+        const torch = new TorchPeer(script, [file, k, threads], threads);
+        try {
+          for (const variant of ["dense", "gathered"])
+            requireAgreement(`losses of ${variant}`, losses, (await torch.ask(`${variant} ${stepsPerTurn}`)).values, 1e-4);
+          const { ours, dense, gathered } = await inTurns(rounds, {
+            ours: turn,
+            dense: () => torch.ask(`dense ${stepsPerTurn}`),
+            gathered: () => torch.ask(`gathered ${stepsPerTurn}`),
+          });
+          return [
+            { name, ...compared(ours, dense), against: "PyTorch", wanted: 0.65 },
+            { name, ...compared(ours, gathered), against: "PyTorch, embedding_bag as decoder" },
+          ];
+        } finally {
+          torch.close();
+        }
+      });
+    } finally {
+      await trainer.close();
     }
-    const withBags: number[] = [];
-    for (const variant of ["dense", "gathered"]) await torchTurn(variant, 4);
-    for (let i = 0; i < rounds; i++) {
-      ours.push(await turn());
-      peer.push(await torchTurn("dense"));
-      withBags.push(await torchTurn("gathered"));
-    }
-    const ratioTo = (other: readonly number[]): number => median(ours.map((ms, i) => ms / other[i]!));
-    return {
-      name,
-      ours: median(ours),
-      peer: median(peer),
-      ratio: ratioTo(peer),
-      wanted: 0.65,
-      note: `to PyTorch with embedding_bag as its decoder (${median(withBags).toFixed(0)} ms): ratio ${ratioTo(withBags).toFixed(2)}`,
-    };
-  } finally {
-    torch?.close();
-    await trainer.close();
-  }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
-}
+  },
+};

@@ -1,9 +1,7 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   barsWithIntervals,
   confusionMatrix,
@@ -24,54 +22,19 @@ import { html, md } from "../../lib/notebook/index.js";
 import { zeros } from "../../lib/tensor/tensor.js";
 import { exampleFigures, scene } from "../lib/figures/example-figures.js";
 import { insideNotebook } from "../lib/notebook/fake-notebook.js";
+import { temporaryFolder } from "../temporary-folder.js";
+import { BROWSER_TIMEOUT_MS, CHROMIUM, openFile, sharedBrowser } from "./chromium.js";
 
-const executablePath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
-  (path) => path !== undefined && existsSync(path),
-);
-if (executablePath === undefined)
-  console.warn("figures in a browser: skipped, no Chromium found; set CHROMIUM to its path to run them");
+const timeout = BROWSER_TIMEOUT_MS;
 
-const flags =
-  "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
-// Seconds on a quiet machine; the rest is for one that is busy.
-const timeout = 600_000;
+describe.skipIf(CHROMIUM === undefined)("figures in a browser", () => {
+  const browser = sharedBrowser();
+  const folder = temporaryFolder();
 
-describe.skipIf(executablePath === undefined)("figures in a browser", () => {
-  let browser: Browser;
-  let folder: string;
-
-  beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), "tweedie-figures-"));
-    browser = await chromium.launch({ executablePath: executablePath!, args: flags.split(" "), timeout });
-  }, timeout);
-
-  afterAll(async () => {
-    await browser?.close();
-    rmSync(folder, { recursive: true, force: true });
-  }, timeout);
-
-  /** Opens HTML from a file and waits until every plot is drawn; `trouble` collects what must not happen. */
-  async function open(name: string, content: string): Promise<{ page: Page; trouble: string[] }> {
+  function open(name: string, content: string): ReturnType<typeof openFile> {
     const path = join(folder, `${name}.html`);
     writeFileSync(path, content);
-    const page = await browser.newPage({ viewport: { width: 880, height: 1000 } });
-    page.setDefaultTimeout(timeout);
-    const trouble: string[] = [];
-    page.on("console", (m) => trouble.push(`console ${m.type()}: ${m.text()}`));
-    page.on("pageerror", (e) => trouble.push(`error: ${e.message}`));
-    page.on("dialog", (d) => {
-      trouble.push(`dialog: ${d.message()}`);
-      void d.dismiss();
-    });
-    page.on("request", (r) => {
-      if (/^(data|blob):/.test(r.url()) || r.url() === pathToFileURL(path).href) return;
-      trouble.push(`request: ${r.url()}`);
-    });
-    await page.goto(pathToFileURL(path).href, { waitUntil: "commit" });
-    await page.waitForFunction(
-      `document.readyState === "complete" && [...document.querySelectorAll("[id^=tweedie-figure]")].every((p) => p.dataset.drawn === "yes")`,
-    );
-    return { page, trouble };
+    return openFile(browser(), path);
   }
 
   async function notebookPage(figures: Record<string, Displayable>): Promise<string> {
@@ -159,7 +122,7 @@ describe.skipIf(executablePath === undefined)("figures in a browser", () => {
     });
     const path = join(folder, "missing.html");
     writeFileSync(path, `<!doctype html><meta charset="utf-8">${parts[0]}`);
-    const page = await browser.newPage();
+    const page = await browser().newPage();
     page.setDefaultTimeout(timeout);
     await page.goto(pathToFileURL(path).href);
     await page.getByText("Run that cell, then this one, again.").waitFor();

@@ -1,9 +1,8 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import os from "node:os";
-import path from "node:path";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { afterAll } from "vitest";
 import type { CellEvent } from "../../kernel/messages.js";
+
+export { temporaryFolder } from "../temporary-folder.js";
 
 /** The engine is a process of compiled JavaScript, so what starts it is tested as compiled, too. */
 const compiled = (name: string): string => fileURLToPath(new URL(`../../dist/kernel/${name}.js`, import.meta.url));
@@ -18,13 +17,6 @@ const engineModule = (await import(compiled("engine-process"))) as EngineModule;
 export const EngineProcess: EngineModule["EngineProcess"] = engineModule.EngineProcess;
 
 type Engine = Awaited<ReturnType<typeof EngineProcess.start>>;
-
-/** A folder that is removed after the tests of the file. */
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(path.join(os.tmpdir(), "tweedie-test-"));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 export interface Ran {
   readonly ok: boolean;

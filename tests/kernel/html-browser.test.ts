@@ -1,35 +1,19 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { pathToFileURL } from "node:url";
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { notebookToHtml } from "../../kernel/html.js";
-import { parseNotebook } from "../../kernel/notebook-format.js";
+import { type Notebook, parseNotebook } from "../../kernel/notebook-format.js";
+import { PACKAGE_ROOT } from "../../kernel/package-root.js";
 import { lossCurve } from "../../lib/figures/loss-curve.js";
-import { temporaryFolder } from "./compiled.js";
-
-const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((file) => existsSync(file));
-if (!CHROMIUM) console.warn("the exported page is not opened: install chromium for it");
+import { CHROMIUM, openFile, sharedBrowser } from "../browser/chromium.js";
+import { CLI, temporaryFolder } from "./compiled.js";
+import { nbformatVerdict, pythonHas } from "./python.js";
 
 const PLOTLY = "application/vnd.plotly.v1+json";
 
 describe.skipIf(!CHROMIUM)("the exported page in Chromium", () => {
-  let browser: Browser;
-
-  beforeAll(async () => {
-    const { chromium } = await import("playwright-core");
-    const args = [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ];
-    browser = await chromium.launch({ executablePath: CHROMIUM!, args });
-  });
-  afterAll(() => browser?.close());
+  const browser = sharedBrowser();
 
   test("draws every figure, without a request and without a complaint, and fits the window", async () => {
     const display = (data: object) => ({ output_type: "display_data", data, metadata: {} });
@@ -77,23 +61,68 @@ describe.skipIf(!CHROMIUM)("the exported page in Chromium", () => {
     const file = path.join(temporaryFolder(), "page.html");
     writeFileSync(file, notebookToHtml(notebook, { directory: ".", title: "page" }));
 
-    const page = await browser.newPage({ viewport: { width: 900, height: 700 } });
-    const complaints: string[] = [];
-    const requests: string[] = [];
-    page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
-    page.on("pageerror", (error) => complaints.push(String(error)));
-    page.on("request", (request) => !/^(file|data|blob):/.test(request.url()) && requests.push(request.url()));
-    await page.goto(pathToFileURL(file).href);
-    await page.waitForFunction(
-      "document.querySelectorAll('.figure .main-svg').length >= 3 && document.querySelector('[role=figure] .main-svg')",
-    );
+    const { page, trouble } = await openFile(browser(), file);
     expect(
       await page.evaluate("[...document.querySelectorAll('.figure')].map((f) => f.querySelectorAll('.main-svg').length > 0)"),
     ).toEqual([true, true, true]);
     expect(await page.evaluate("document.querySelectorAll('.scatterlayer .point').length")).toBeGreaterThanOrEqual(2);
     expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
-    expect(complaints).toEqual([]);
-    expect(requests).toEqual([]);
+    expect(trouble).toEqual([]);
     if (process.env.TWEEDIE_SCREENSHOT) await page.screenshot({ path: process.env.TWEEDIE_SCREENSHOT, fullPage: true });
+  });
+});
+
+describe("the first notebook, with less of everything,", () => {
+  const out = temporaryFolder();
+  const file = path.join(out, "01-look-inside");
+  let notebook: Notebook;
+  const bundles = () =>
+    notebook.cells
+      .flatMap((cell) => (cell.cell_type === "code" ? cell.outputs : []))
+      .flatMap((o) => ("data" in o ? [o.data] : []));
+
+  beforeAll(() => {
+    const less = ["steps=5", "scenesPerPair=2", "vectors=3000", "saeSteps=60", "steeringSteps=2"].flatMap((size) => ["-p", size]);
+    const source = path.join(PACKAGE_ROOT, "notebooks", "01-look-inside.ipynb");
+    const { status, stderr } = spawnSync(process.execPath, [CLI, "run", source, "--html", "--quiet", "-o", out, ...less], {
+      encoding: "utf8",
+    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    notebook = parseNotebook(readFileSync(`${file}.ipynb`, "utf8"));
+  }, 600_000);
+
+  test("runs to its end, and what it shows carries Plotly once", () => {
+    expect(bundles().filter((data) => PLOTLY in data).length).toBeGreaterThanOrEqual(8);
+    const carriers = (text: string) => text.split("window.tweedieFigures=").length - 1;
+    expect(
+      carriers(
+        bundles()
+          .map((data) => data["text/html"] ?? "")
+          .join(),
+      ),
+    ).toBe(1);
+    expect(carriers(readFileSync(`${file}.html`, "utf8"))).toBe(1);
+  });
+
+  test.skipIf(!pythonHas("nbformat"))(
+    "is written in a form that nbformat calls valid (skipped without Python's nbformat)",
+    () => {
+      expect(nbformatVerdict(`${file}.ipynb`)).toBe("valid");
+    },
+  );
+
+  describe.skipIf(!CHROMIUM)("in Chromium", () => {
+    const browser = sharedBrowser();
+
+    test("shows every figure, without a request and without a complaint", async () => {
+      const { page, trouble } = await openFile(browser(), `${file}.html`);
+      const heights = await page
+        .locator("[role=figure][data-drawn=yes] .main-svg:first-child")
+        .evaluateAll((plots) => plots.map((plot) => plot.getBoundingClientRect().height));
+      expect(heights).toHaveLength(bundles().filter((data) => PLOTLY in data).length);
+      expect(Math.min(...heights)).toBeGreaterThan(100);
+      expect(trouble).toEqual([]);
+      if (process.env.TWEEDIE_SCREENSHOT) await page.screenshot({ path: process.env.TWEEDIE_SCREENSHOT, fullPage: true });
+    });
   });
 });

@@ -13,7 +13,8 @@ function tweedie(args: string[], env: Record<string, string | undefined> = {}) {
 test("install writes a kernelspec with absolute paths, again changes nothing, uninstall takes it away", () => {
   const kernels = path.join(folder, "share", "jupyter", "kernels");
   for (const _ of [1, 2]) {
-    expect(tweedie(["install", "--prefix", folder]).status).toBe(0);
+    // With nothing on the path no Python can be asked.
+    expect(tweedie(["install", "--prefix", folder], { PATH: "" }).status).toBe(0);
     expect(readdirSync(kernels)).toEqual(["tweedie"]);
   }
   const spec = JSON.parse(readFileSync(path.join(kernels, "tweedie", "kernel.json"), "utf8"));
@@ -48,6 +49,8 @@ test("help teaches, and wrong use says what is wrong", () => {
     [["run"], "expected a notebook"],
     [["run", "--fast", "x.ipynb"], "--fast"],
     [["run", "missing.ipynb"], "cannot read missing.ipynb"],
+    [["run", "package.json"], "package.json: expected a notebook with a list of cells"],
+    [["run", "README.md"], "README.md: expected a notebook, got text that is not JSON"],
     [["run", "x.ipynb", "-t", "soon"], "expected --timeout in seconds, got soon"],
     [["run", "x.ipynb", "-p", "2x=1"], "expected name=value"],
   ] as const) {

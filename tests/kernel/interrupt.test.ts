@@ -31,6 +31,25 @@ describe("an interrupt ends", () => {
   });
 });
 
+test("an interrupt at any moment between sending a cell and its first step ends it, and the next cell runs", async () => {
+  for (let delayMs = 0; delayMs < 40; delayMs += 4) {
+    const running = runCell(engine, `await null; while (true) {} // ${delayMs}`);
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+    engine.interrupt();
+    expect((await running).error).toMatchObject({ ename: "Interrupted" });
+    expect((await runCell(engine, "kept")).result).toBe("'still here'");
+  }
+});
+
+test("an interrupt that overtakes its cell ends it", async () => {
+  await runCell(engine, "setTimeout(() => { for (const start = Date.now(); Date.now() - start < 1000; ); }, 50);");
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  const running = runCell(engine, "while (true) {}");
+  engine.interrupt();
+  expect((await running).error).toMatchObject({ ename: "Interrupted" });
+  expect((await runCell(engine, "kept")).result).toBe("'still here'");
+});
+
 test("an interrupt aborts the cell's signal", async () => {
   const running = runCell(
     engine,
@@ -40,6 +59,15 @@ test("an interrupt aborts the cell's signal", async () => {
   );
   setTimeout(() => engine.interrupt(), 500);
   expect((await running).stdout).toBe("told\n");
+});
+
+test("an interrupt ends what a cell has left running", async () => {
+  await runCell(engine, "setTimeout(() => { while (true) {} }, 50);");
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  const asked = engine.isComplete("1");
+  engine.interrupt();
+  expect(await asked).toEqual({ status: "complete" });
+  expect((await runCell(engine, "kept")).result).toBe("'still here'");
 });
 
 test("an interrupt without a running cell changes nothing", async () => {
@@ -64,6 +92,7 @@ describe("a cell that takes its process along ends with an error", () => {
     expect(error?.evalue).toMatch(expected);
     if (code.includes("last words")) expect(stdout).toBe("last words\n");
     expect((await runCell(mortal, "1")).died).toBe(true);
+    expect((await mortal.complete("1..to", 5)).matches).toEqual([]);
   });
 });
 
@@ -80,6 +109,17 @@ describe("nothing is left behind", () => {
       JSON.stringify({ transport: "tcp", ip: "127.0.0.1", key: "k", signature_scheme: "hmac-sha256", ...ports }),
     );
     await expectToEnd(await orphan(folder, file));
+  });
+
+  test("by a cell: what it has started ends with the engine, and holds nothing up", async () => {
+    const parent = await EngineProcess.start(folder);
+    const { stdout } = await runCell(
+      parent,
+      "import { spawn } from 'node:child_process';\nconsole.log(spawn('sleep', ['1000'], { stdio: 'inherit' }).pid);",
+    );
+    expect(isAlive(Number(stdout))).toBe(true);
+    expect((await runCell(parent, "process.exit(0)")).error?.ename).toBe("EngineDied");
+    await expectToEnd(Number(stdout));
   });
 
   /** Process id of what a killed parent had started. */

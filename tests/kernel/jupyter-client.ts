@@ -1,14 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHmac, randomUUID } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import net from "node:net";
 import path from "node:path";
-import type * as Zmq from "zeromq";
+import * as zmq from "zeromq";
 import { CLI } from "./compiled.js";
-
-const require = createRequire(import.meta.url);
-const zmq = createRequire(require.resolve("tslab/package.json"))("zeromq") as typeof Zmq;
 
 const DELIMITER = "<IDS|MSG>";
 
@@ -27,11 +23,19 @@ export class JupyterClient {
   readonly key = "secret key";
   readonly process: ChildProcess;
   readonly #session = randomUUID();
-  readonly #sockets: { shell: Zmq.Dealer; control: Zmq.Dealer; iopub: Zmq.Subscriber };
+  readonly #sockets: { shell: zmq.Dealer; control: zmq.Dealer; iopub: zmq.Subscriber };
   readonly #waiting = new Set<() => void>();
+  #ended = false;
 
   private constructor(process: ChildProcess, ports: readonly number[]) {
     this.process = process;
+    // Its last messages may still be on their way.
+    process.once("exit", () =>
+      setTimeout(() => {
+        this.#ended = true;
+        this.#wake();
+      }, 2_000),
+    );
     this.#sockets = {
       shell: new zmq.Dealer({ linger: 0 }),
       control: new zmq.Dealer({ linger: 0 }),
@@ -44,7 +48,12 @@ export class JupyterClient {
     }
   }
 
-  static async start(folder: string, connection: object = {}): Promise<JupyterClient> {
+  /** Starts a kernel in `folder`.
+   * @param command what starts it, given its connection file */
+  static async start(
+    folder: string,
+    command: (connectionFile: string) => string[] = (file) => [CLI, "kernel", file],
+  ): Promise<JupyterClient> {
     const ports = await Promise.all(Array.from({ length: 5 }, freePort));
     const file = path.join(folder, `connection-${randomUUID()}.json`);
     const info = {
@@ -57,10 +66,9 @@ export class JupyterClient {
       iopub_port: ports[2],
       stdin_port: ports[3],
       hb_port: ports[4],
-      ...connection,
     };
     writeFileSync(file, JSON.stringify(info));
-    const child = spawn(process.execPath, [CLI, "kernel", file], { cwd: folder, stdio: ["ignore", "inherit", "pipe"] });
+    const child = spawn(process.execPath, command(file), { cwd: folder, stdio: ["ignore", "inherit", "inherit"] });
     const client = new JupyterClient(child, ports);
     // A subscription takes a moment to arrive; until then what is published is lost.
     for (;;) {
@@ -119,6 +127,7 @@ export class JupyterClient {
     for (;;) {
       const found = this.received.find(condition);
       if (found) return found;
+      if (this.#ended) throw new Error(`the kernel has ended with ${this.process.exitCode ?? this.process.signalCode}`);
       await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }
   }
@@ -138,9 +147,13 @@ export class JupyterClient {
       const [header, parent, , content] = parts.map((part) => JSON.parse(part));
       const validSignature = signature === sign(this.key, parts);
       this.received.push({ channel, type: header.msg_type, parent: parent.msg_id, content, validSignature });
-      for (const wake of this.#waiting) wake();
-      this.#waiting.clear();
+      this.#wake();
     }
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
   }
 }
 

@@ -4,7 +4,7 @@ import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseParameter } from "../../kernel/runner.js";
 import { CLI, temporaryFolder } from "./compiled.js";
-import { PYTHON, pythonHas } from "./python.js";
+import { nbformatVerdict, pythonHas } from "./python.js";
 
 const folder = temporaryFolder();
 const out = path.join(folder, "out");
@@ -64,10 +64,7 @@ test.skipIf(!pythonHas("nbformat"))("what is written is valid for nbformat itsel
     "throw new Error('at the end')",
   );
   run(file, "-q");
-  const script =
-    "import sys, nbformat; nbformat.validate(nbformat.read(sys.argv[1], as_version=nbformat.NO_CONVERT)); print('valid')";
-  const { stdout, stderr } = spawnSync(PYTHON, ["-c", script, path.join(out, "valid.ipynb")], { encoding: "utf8" });
-  expect(`${stdout}${stderr}`).toBe("valid\n");
+  expect(nbformatVerdict(path.join(out, "valid.ipynb"))).toBe("valid");
 });
 
 describe("a cell that fails ends the run with exit code 1, its error, and what ran until then", () => {
@@ -112,9 +109,21 @@ describe("parameters", () => {
     const { executed } = run(file, "-p", "steps=5", "-p", "name=a red circle");
     expect(executed.cells[1]).toMatchObject({
       metadata: { tags: ["injected-parameters"] },
-      source: ["let steps = 5;\n", 'let name = "a red circle";'],
+      source: ["// Parameters of this run\n", "let steps = 5;\n", 'let name = "a red circle";'],
     });
     expect(executed.cells[2].outputs[0].data["text/plain"]).toEqual(["[ 5, 'a red circle' ]"]);
+  });
+
+  test("must be declared by a cell tagged parameters, or nothing runs", () => {
+    const file = notebook("misspelt", { code: "let steps = 20;", tags: ["parameters"] }, "steps");
+    const misspelt = run(file, "-p", "step=5");
+    expect(misspelt).toMatchObject({ status: 2, executed: undefined });
+    expect(misspelt.stderr).toContain(
+      'expected parameters that the cell tagged "parameters" declares, got "step"; the cell is\nlet steps = 20;',
+    );
+    const untagged = run(notebook("untagged", "let steps = 20;"), "-p", "steps=5");
+    expect(untagged).toMatchObject({ status: 2, executed: undefined });
+    expect(untagged.stderr).toContain('expected a cell tagged "parameters" that declares steps, got none');
   });
 
   test("are JSON where they parse as JSON, else text, and need the name of a variable", () => {
@@ -132,13 +141,25 @@ test("a run refuses to overwrite the notebook it runs", () => {
   expect(stderr).toContain("would be overwritten by its own run");
 });
 
+test("a folder that cannot be written to is found out before anything runs", () => {
+  const file = notebook("nowhere", "console.log('ran')");
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, "run", file, "--output", file], { encoding: "utf8" });
+  expect(status).toBe(2);
+  expect(stderr).toContain(`cannot write to ${file}`);
+  expect(stdout).not.toContain("ran");
+});
+
 test("Ctrl-C stops the run, leaves no file behind and exits with 130", async () => {
   const file = notebook("interrupted", "console.log('started'); await new Promise(() => {});");
   const target = path.join(folder, "interrupted-out");
-  const child = spawn(process.execPath, [CLI, "run", file, "--output", target], { stdio: ["ignore", "pipe", "pipe"] });
+  // A terminal sends the signal to every process of its group.
+  const child = spawn(process.execPath, [CLI, "run", file, "--output", target], {
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
   await new Promise<void>((resolve) => child.stdout.on("data", (chunk) => String(chunk).includes("started") && resolve()));
   const exited = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGINT");
+  process.kill(-child.pid!, "SIGINT");
   expect(await exited).toBe(130);
-  expect(existsSync(target) ? readdirSync(target) : []).toEqual([]);
+  expect(readdirSync(target)).toEqual([]);
 });

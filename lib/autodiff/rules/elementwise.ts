@@ -71,24 +71,19 @@ function quickGeluDerivative(x: Value, alpha: number): Value {
   return s.add(x.mul(s).mul(s.neg().add(1)).mul(alpha));
 }
 
-const clip: Vjp = (call, cotangents, g) => {
-  const [x, low, high] = call.inputs;
-  let inside: Value | undefined;
-  const both = (c: Value): void => {
-    inside = inside === undefined ? c : g.op("And", [inside, c]);
-  };
-  const min = low ?? attributeBound(call, g, "min");
-  const max = high ?? attributeBound(call, g, "max");
-  if (min !== undefined) both(g.op("GreaterOrEqual", [x, min]));
-  if (max !== undefined) both(g.op("LessOrEqual", [x, max]));
+/** Operand or bound: whichever the output equals gets the cotangent, as in PyTorch the operand where both do. */
+const clip: Vjp = (call, cotangents) => {
+  const [x, low, high] = call.inputs as [Value, Value | undefined, Value | undefined];
   const d = only(cotangents);
-  return [inside === undefined ? d : d.mul(indicator(inside, d))];
+  const below = low && indicator(x.less(low), d);
+  const above = high && indicator(x.greater(high), d);
+  const outside = below && above ? below.add(above) : (below ?? above);
+  return [
+    outside === undefined ? d : d.mul(outside.neg().add(1)),
+    below && call.needs[1] ? unbroadcast(d.mul(below), low!.shape) : undefined,
+    above && call.needs[2] ? unbroadcast(d.mul(above), high!.shape) : undefined,
+  ];
 };
-
-function attributeBound(call: Call, g: GraphBuilder, name: string): Value | undefined {
-  const a = call.node.attributes[name];
-  return a?.type === "float" ? g.scalar(a.value, call.inputs[0]!.dtype) : undefined;
-}
 
 const where: Vjp = (call, cotangents, g) => {
   const [condition, a, b] = call.inputs as [Value, Value, Value];
@@ -115,7 +110,7 @@ export const elementwiseRules: Readonly<Record<ElementwiseOp, Vjp>> = {
       if (b.known?.length === 1 && b.known[0] === 2) return d.mul(a).mul(2);
       return d.mul(p).mul(a.pow(p.sub(1)));
     },
-    (d, a, _b, y) => d.mul(y).mul(a.log()),
+    (d, a, b, y) => d.mul(y).mul(a.log()).cast(b.dtype),
   ]),
   Max: extremum,
   Min: extremum,
@@ -140,6 +135,9 @@ export const elementwiseRules: Readonly<Record<ElementwiseOp, Vjp>> = {
   Atan: unary((d, x) => d.div(x.square().add(1))),
   Sinh: unary((d, x) => d.mul(x.builder.op("Cosh", [x]))),
   Cosh: unary((d, x) => d.mul(x.builder.op("Sinh", [x]))),
+  Asinh: unary((d, x) => d.div(x.square().add(1).sqrt())),
+  Acosh: unary((d, x) => d.div(x.square().sub(1).sqrt())),
+  Atanh: unary((d, x) => d.div(x.square().neg().add(1))),
   // d erf = 2/√π · exp(−x²)
   Erf: unary((d, x) =>
     d.mul(
@@ -153,6 +151,7 @@ export const elementwiseRules: Readonly<Record<ElementwiseOp, Vjp>> = {
   Softplus: unary((d, x) => d.mul(x.sigmoid())),
   Softsign: unary((d, x) => d.div(x.abs().add(1).square())),
   LeakyRelu: unary((d, x, _y, call, g) => g.where(x.greater(0), d, d.mul(alphaOf(call, 0.01)))),
+  ThresholdedRelu: unary((d, x, _y, call) => d.mul(indicator(x.greater(alphaOf(call, 1)), d))),
   // y = α(eˣ − 1) below 0, so dy/dx = y + α there
   Elu: unary((d, x, y, call, g) => g.where(x.greater(0), d, d.mul(y.add(alphaOf(call, 1))))),
   Selu: unary((d, x, y, call, g) => {
@@ -171,7 +170,7 @@ export const elementwiseRules: Readonly<Record<ElementwiseOp, Vjp>> = {
   }),
   HardSwish: unary((d, x, _y, _call, g) => {
     const inner = x.div(3).add(0.5);
-    return d.mul(g.where(x.greater(3), g.scalar(1), g.where(x.less(-3), g.scalar(0), inner)));
+    return d.mul(g.where(x.greater(3), g.scalar(1, x.dtype), g.where(x.less(-3), g.scalar(0, x.dtype), inner)));
   }),
   Gelu: unary((d, x, _y, call) => d.mul(geluDerivative(x, stringAttribute(call.node, "approximate", "none")))),
   "com.microsoft.Gelu": unary((d, x) => d.mul(geluDerivative(x, "none"))),
@@ -184,8 +183,11 @@ export const elementwiseRules: Readonly<Record<ElementwiseOp, Vjp>> = {
   Where: where,
   Identity: unary((d) => d),
   Dropout: ((call, cotangents) => {
-    if (call.inputs[2]?.known?.[0]) throw new UnsupportedOpError("Dropout", call.node.name, "it runs in training mode");
+    const training = call.inputs[2];
+    if (training !== undefined && training.known?.[0] !== 0)
+      throw new UnsupportedOpError("Dropout", call.node.name, "it runs, or may run, in training mode");
     return [only(cotangents)];
   }) as Vjp,
   Cast: unary((d, x) => d.cast(x.dtype)),
+  CastLike: unary((d, x) => d.cast(x.dtype)),
 };

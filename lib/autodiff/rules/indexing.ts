@@ -1,5 +1,6 @@
 import { intAttribute, stringAttribute } from "../../onnx/graph.js";
 import type { GraphBuilder, Value } from "../../program/index.js";
+import { sizeOf } from "../../tensor/index.js";
 import { type Call, only, positiveAxis, UnsupportedOpError, type Vjp } from "../vjp.js";
 import type { IndexingOp } from "./operators.js";
 
@@ -9,13 +10,21 @@ function nonNegative(g: GraphBuilder, indices: Value, length: number): Value {
 }
 
 /**
- * Adds rows [k, width] into zeros [length, width] at the given row numbers [k].
- * ScatterElements rather than ScatterND: the latter's add loses updates on several threads when rows repeat.
+ * Adds `updates` into zeros of `shape` where `indices` of the same shape say, along one axis.
+ * ScatterElements rather than ScatterND: the latter's add loses updates on several threads when positions repeat.
+ * Half floats are summed in float32: it is more exact, and ONNX Runtime's CPU has no sum of theirs.
  */
+export function scatterAdd(g: GraphBuilder, shape: readonly number[], indices: Value, updates: Value, axis: number): Value {
+  const dtype = updates.dtype === "float64" ? "float64" : "float32";
+  const zeros = g.full(shape, 0, dtype);
+  return g.op("ScatterElements", [zeros, indices, updates.cast(dtype)], { axis, reduction: "add" }).cast(updates.dtype);
+}
+
+/** Adds rows [k, width] into zeros [length, width] at the given row numbers [k]. */
 function scatterRows(g: GraphBuilder, rows: Value, indices: Value, length: number): Value {
   const [k, width] = rows.dims as [number, number];
   const positions = g.op("Expand", [nonNegative(g, indices.cast("int64"), length).reshape([k, 1]), g.ints([k, width])]);
-  return g.op("ScatterElements", [g.full([length, width], 0, rows.dtype), positions, rows], { axis: 0, reduction: "add" });
+  return scatterAdd(g, [length, width], positions, rows, 0);
 }
 
 const gather: Vjp = (call, cotangents, g) => {
@@ -24,7 +33,7 @@ const gather: Vjp = (call, cotangents, g) => {
   const before = x.dims.slice(0, axis);
   const after = x.dims.slice(axis + 1);
   const k = indices.size;
-  const rest = [...before, ...after].reduce((a, b) => a * b, 1);
+  const rest = sizeOf([...before, ...after]);
   // the gathered axis first, everything else in one row
   const d = only(cotangents).reshape([...before, k, ...after]);
   const front = [axis, ...d.shape.map((_, i) => i).filter((i) => i !== axis)];
@@ -36,37 +45,35 @@ const gather: Vjp = (call, cotangents, g) => {
 
 const gatherElements: Vjp = (call, cotangents, g) => {
   const [x, indices] = call.inputs as [Value, Value];
-  const axis = intAttribute(call.node, "axis", 0);
-  return [g.op("ScatterElements", [g.full(x.dims, 0, x.dtype), indices, only(cotangents)], { axis, reduction: "add" })];
+  return [scatterAdd(g, x.dims, indices, only(cotangents), intAttribute(call.node, "axis", 0))];
 };
 
 const gatherND: Vjp = (call, cotangents, g) => {
   const [x, indices] = call.inputs as [Value, Value];
-  if (intAttribute(call.node, "batch_dims", 0) !== 0)
-    throw new UnsupportedOpError("GatherND", call.node.name, "batch_dims are not differentiated");
+  const batchAxes = intAttribute(call.node, "batch_dims", 0);
   const depth = indices.dim(-1);
-  const lead = x.dims.slice(0, depth);
-  const width = x.dims.slice(depth).reduce((a, b) => a * b, 1);
+  const batch = sizeOf(x.dims.slice(0, batchAxes));
+  const lead = x.dims.slice(batchAxes, batchAxes + depth);
+  const width = sizeOf(x.dims.slice(batchAxes + depth));
   const k = indices.size / depth;
-  return [
-    scatterRows(
-      g,
-      only(cotangents).reshape([k, width]),
-      flatPositions(g, indices.reshape([k, depth]), lead),
-      lead.reduce((a, b) => a * b, 1),
-    ).reshape(x.dims),
-  ];
+  const inBatch = flatPositions(g, indices.reshape([k, depth]), lead);
+  const start = g.ints(Array.from({ length: k }, (_, i) => Math.floor(i / (k / batch)) * sizeOf(lead)));
+  const positions = batch === 1 ? inBatch : inBatch.add(start);
+  return [scatterRows(g, only(cotangents).reshape([k, width]), positions, batch * sizeOf(lead)).reshape(x.dims)];
 };
 
 /** Row-major positions of index tuples [k, depth] in an array of shape `lead`. */
 function flatPositions(g: GraphBuilder, tuples: Value, lead: readonly number[]): Value {
-  const strides = lead.map((_, i) => lead.slice(i + 1).reduce((a, b) => a * b, 1));
-  return nonNegative(g, tuples, 0).mul(g.ints(strides)).sum([1]);
+  const strides = lead.map((_, i) => sizeOf(lead.slice(i + 1)));
+  return g
+    .where(tuples.less(0), tuples.add(g.ints(lead)), tuples)
+    .mul(g.ints(strides))
+    .sum([1]);
 }
 
 /** data with updates put in or added: what was overwritten gets no cotangent. */
 const scatterElements: Vjp = (call, cotangents, g) => {
-  const [data, indices, updates] = call.inputs as [Value, Value, Value];
+  const [, indices, updates] = call.inputs as [Value, Value, Value];
   const d = only(cotangents);
   const axis = intAttribute(call.node, "axis", 0);
   const reduction = stringAttribute(call.node, "reduction", "none");
@@ -74,7 +81,7 @@ const scatterElements: Vjp = (call, cotangents, g) => {
     throw new UnsupportedOpError("ScatterElements", call.node.name, `reduction "${reduction}" is not differentiated`);
   const kept = reduction === "add" ? d : g.op("ScatterElements", [d, indices, g.full(updates.dims, 0, d.dtype)], { axis });
   return [
-    call.needs[0] ? kept.reshape(data.dims) : undefined,
+    call.needs[0] ? kept : undefined,
     undefined,
     call.needs[2] ? g.op("GatherElements", [d, indices], { axis }) : undefined,
   ];
@@ -93,10 +100,8 @@ const scatterND: Vjp = (call, cotangents, g) => {
 /** Only the values kept by TopK carry a cotangent, to where they came from. */
 const topK: Vjp = (call, cotangents, g) => {
   const x = call.inputs[0]!;
-  const d = cotangents[0];
-  if (d === undefined) return [undefined];
   const axis = positiveAxis(intAttribute(call.node, "axis", -1), x.rank);
-  return [g.op("ScatterElements", [g.full(x.dims, 0, x.dtype), call.outputs[1]!, d], { axis })];
+  return [g.op("ScatterElements", [g.full(x.dims, 0, x.dtype), call.outputs[1]!, only(cotangents)], { axis })];
 };
 
 const trilu: Vjp = (call: Call, cotangents, g) => [

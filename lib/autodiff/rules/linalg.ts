@@ -1,6 +1,6 @@
 import { floatAttribute, intAttribute, stringAttribute } from "../../onnx/graph.js";
 import type { GraphBuilder, Value } from "../../program/index.js";
-import { type Call, only, unbroadcast, type Vjp } from "../vjp.js";
+import { type Call, only, UnsupportedOpError, unbroadcast, type Vjp } from "../vjp.js";
 import type { LinalgOp } from "./operators.js";
 
 /** The last two axes exchanged; ONNX Runtime fuses this into the matrix product that follows. */
@@ -70,6 +70,8 @@ const einsum: Vjp = (call, cotangents, g) => {
     ? (equation.split("->") as [string, string])
     : [equation, implicitOutput(equation)];
   const terms = left.split(",");
+  if (equation.includes(".") || terms.some((t) => new Set(t).size < t.length))
+    throw new UnsupportedOpError("Einsum", call.node.name, `"${equation}" has an ellipsis or a repeated letter in one operand`);
   const d = only(cotangents);
   return call.inputs.map((operand, i) => {
     if (!call.needs[i]) return undefined;

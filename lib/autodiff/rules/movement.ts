@@ -43,9 +43,9 @@ const split: Vjp = (call, cotangents, g) => {
 /** Zeros put back around and between the elements that Slice took. */
 const slice: Vjp = (call, cotangents, g) => {
   const x = call.inputs[0]!;
-  const starts = knownInts(call, 1, "starts") ?? intsAttribute(call.node, "starts")!;
-  const ends = knownInts(call, 2, "ends") ?? intsAttribute(call.node, "ends")!;
-  const axes = knownInts(call, 3, "axes") ?? intsAttribute(call.node, "axes") ?? starts.map((_, i) => i);
+  const starts = knownInts(call, 1, "starts")!;
+  const ends = knownInts(call, 2, "ends")!;
+  const axes = knownInts(call, 3, "axes") ?? starts.map((_, i) => i);
   const steps = knownInts(call, 4, "steps") ?? starts.map(() => 1);
   let d = only(cotangents);
   axes.forEach((a, i) => {
@@ -96,7 +96,7 @@ function edgePads(rank: number, axis: number, before: number, after: number): nu
 const pad: Vjp = (call, cotangents, g) => {
   const x = call.inputs[0]!;
   const mode = stringAttribute(call.node, "mode", "constant");
-  const pads = knownInts(call, 1, "pads") ?? intsAttribute(call.node, "pads")!;
+  const pads = knownInts(call, 1, "pads")!;
   const axes = knownInts(call, 3, "axes") ?? x.shape.map((_, i) => i);
   let d = only(cotangents);
   axes.forEach((a, i) => {
@@ -105,7 +105,8 @@ const pad: Vjp = (call, cotangents, g) => {
     const after = pads[axes.length + i]!;
     if (before !== 0 || after !== 0) d = unpad(g, d, axis, x.dim(axis), before, after, mode, call);
   });
-  return [d];
+  const fill = (): Value => reshapeLike(only(cotangents).sum().sub(d.sum()), call.inputs[2]!.shape);
+  return [d, undefined, mode === "constant" && call.needs[2] ? fill() : undefined];
 };
 
 function unpad(
@@ -119,6 +120,8 @@ function unpad(
   call: Call,
 ): Value {
   if (before < 0 || after < 0) {
+    if (mode !== "constant")
+      throw new UnsupportedOpError("Pad", call.node.name, `negative pads in mode "${mode}" are not differentiated`);
     const kept = d.slice(axis, Math.max(before, 0), d.dim(axis) - Math.max(after, 0));
     return kept.pad(edgePads(d.rank, axis, Math.max(-before, 0), Math.max(-after, 0)));
   }
@@ -135,8 +138,11 @@ function unpad(
   } else if (mode === "reflect") {
     if (before > 0) put(reversed(d.slice(axis, 0, before)), 1);
     if (after > 0) put(reversed(d.slice(axis, before + length, before + length + after)), length - 1 - after);
+  } else if (mode === "wrap" && before <= length && after <= length) {
+    if (before > 0) put(d.slice(axis, 0, before), length - before);
+    if (after > 0) put(d.slice(axis, before + length, before + length + after), 0);
   } else {
-    throw new UnsupportedOpError("Pad", call.node.name, `mode "${mode}" is not differentiated`);
+    throw new UnsupportedOpError("Pad", call.node.name, `mode "${mode}" with pads ${before} and ${after} is not differentiated`);
   }
   return core;
 }

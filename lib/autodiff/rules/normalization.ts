@@ -1,7 +1,6 @@
-import { floatAttribute, intAttribute } from "../../onnx/graph.js";
+import { float, floatAttribute, intAttribute, intsAttribute } from "../../onnx/graph.js";
 import type { GraphBuilder, Value } from "../../program/index.js";
-import { float32 } from "../../tensor/index.js";
-import { type Call, only, positiveAxis, unbroadcast, type Vjp } from "../vjp.js";
+import { type Call, only, positiveAxis, UnsupportedOpError, unbroadcast, type Vjp } from "../vjp.js";
 import type { NormalizationOp } from "./operators.js";
 
 /**
@@ -16,37 +15,44 @@ function standardizedGradient(d: Value, normalized: Value, inverse: Value, axes:
 
 /** x̂ and 1/sd of every row [rows, length], from one fused operator. */
 function standardizeRows(g: GraphBuilder, rows: Value, epsilon: number): { normalized: Value; inverse: Value } {
-  const ones = g.constant(float32(new Float32Array(rows.dim(-1)).fill(1)));
-  const [normalized, , inverse] = g.ops(
-    "LayerNormalization",
-    [rows, ones],
-    { axis: -1, epsilon: { type: "float", value: epsilon } },
-    3,
-  );
-  return { normalized: normalized!, inverse: inverse! };
+  const ones = g.full([rows.dim(-1)], 1, rows.dtype);
+  const [normalized, , inverse] = g.ops("LayerNormalization", [rows, ones], { axis: -1, epsilon: float(epsilon) }, 3);
+  return { normalized: normalized!, inverse: inverse!.cast(rows.dtype) };
 }
 
-const layerNormalization: Vjp = (call, cotangents, g) => {
+/** All three outputs: y = x̂·scale + bias, the mean and 1/sd. They are what other rules of this file are made of. */
+const layerNormalization: Vjp = (call, [d, dMean, dInverse], g) => {
   const [x, scale, bias] = call.inputs as [Value, Value, Value | undefined];
-  const d = only(cotangents);
   const axis = positiveAxis(intAttribute(call.node, "axis", -1), x.rank);
   const axes = x.shape.flatMap((_, i) => (i >= axis ? [i] : []));
+  const length = axes.reduce((n, a) => n * x.dim(a), 1);
   const plain = bias === undefined && g.isOnes(scale);
   let normalized: Value;
   let inverse: Value;
   if (plain && call.node.outputs[2]) {
     normalized = call.outputs[0]!;
-    inverse = call.outputs[2]!;
+    inverse = call.outputs[2]!.cast(x.dtype);
   } else {
-    const length = axes.reduce((n, a) => n * x.dim(a), 1);
     const rows = standardizeRows(g, x.reshape([-1, length]), floatAttribute(call.node, "epsilon", 1e-5));
     normalized = rows.normalized.reshape(x.dims);
     inverse = rows.inverse.reshape(x.dims.map((n, i) => (i >= axis ? 1 : n)));
   }
+  // d mean = Σ dx/n and d(1/sd) = −Σ x̂ dx/(n·sd²)
+  const parts = [
+    d && standardizedGradient(plain ? d : d.mul(scale), normalized, inverse, axes),
+    dMean && g.op("Expand", [dMean.cast(x.dtype).mul(1 / length), g.ints(x.dims)]),
+    dInverse &&
+      normalized.mul(
+        dInverse
+          .cast(x.dtype)
+          .mul(inverse.square())
+          .mul(-1 / length),
+      ),
+  ].filter((part) => part !== undefined);
   return [
-    call.needs[0] ? standardizedGradient(plain ? d : d.mul(scale), normalized, inverse, axes) : undefined,
-    call.needs[1] ? unbroadcast(d.mul(normalized), scale.shape) : undefined,
-    call.needs[2] ? unbroadcast(d, bias!.shape) : undefined,
+    call.needs[0] ? parts.reduce((a, b) => a.add(b)) : undefined,
+    d && call.needs[1] ? unbroadcast(d.mul(normalized), scale.shape) : undefined,
+    d && call.needs[2] ? unbroadcast(d, bias!.shape) : undefined,
   ];
 };
 
@@ -70,6 +76,8 @@ function grouped(call: Call, d: Value, g: GraphBuilder, groups: number, scalePer
 
 /** Inference form: an affine map per channel with fixed statistics. */
 const batchNormalization: Vjp = (call, cotangents) => {
+  if (intAttribute(call.node, "training_mode", 0) === 1)
+    throw new UnsupportedOpError("BatchNormalization", call.node.name, "it runs in training mode");
   const [x, scale, bias, mean, variance] = call.inputs as [Value, Value, Value, Value, Value];
   const d = only(cotangents);
   const column = (v: Value): Value => v.reshape([v.dim(0), ...x.shape.slice(2).map(() => 1)]);
@@ -126,15 +134,25 @@ const lpNormalization: Vjp = (call, cotangents) => {
   return [d.sub(y.mul(d.mul(y).sum([axis], true))).div(norm)];
 };
 
+/** y = (x − mean)/sd over axes, by default all but the channels. */
+const meanVarianceNormalization: Vjp = (call, cotangents) => {
+  const axes = intsAttribute(call.node, "axes") ?? [0, 2, 3];
+  const x = call.inputs[0]!;
+  const centred = x.sub(x.mean(axes, true));
+  const inverse = centred.square().mean(axes, true).sqrt().reciprocal();
+  return [standardizedGradient(only(cotangents), call.outputs[0]!, inverse, axes)];
+};
+
 export const normalizationRules: Readonly<Record<NormalizationOp, Vjp>> = {
   LayerNormalization: layerNormalization,
   InstanceNormalization: ((call, cotangents, g) => grouped(call, only(cotangents), g, call.inputs[0]!.dim(1), false)) as Vjp,
   GroupNormalization: ((call, cotangents, g) => {
     const groups = intAttribute(call.node, "num_groups", 1);
-    return grouped(call, only(cotangents), g, groups, call.inputs[1]!.dim(0) === groups && g.opset < 21);
+    return grouped(call, only(cotangents), g, groups, g.opset < 21);
   }) as Vjp,
   BatchNormalization: batchNormalization,
   SimplifiedLayerNormalization: rmsNormalization,
   RMSNormalization: rmsNormalization,
   LpNormalization: lpNormalization,
+  MeanVarianceNormalization: meanVarianceNormalization,
 };

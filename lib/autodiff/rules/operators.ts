@@ -28,10 +28,14 @@ export type ElementwiseOp =
   | "Atan"
   | "Sinh"
   | "Cosh"
+  | "Asinh"
+  | "Acosh"
+  | "Atanh"
   | "Erf"
   | "Softplus"
   | "Softsign"
   | "LeakyRelu"
+  | "ThresholdedRelu"
   | "Elu"
   | "Selu"
   | "Celu"
@@ -46,7 +50,8 @@ export type ElementwiseOp =
   | "Where"
   | "Identity"
   | "Dropout"
-  | "Cast";
+  | "Cast"
+  | "CastLike";
 
 export type MovementOp =
   | "Reshape"
@@ -67,7 +72,7 @@ export type LinalgOp = "MatMul" | "Gemm" | "Einsum";
 
 export type ConvolutionOp = "Conv" | "ConvTranspose";
 
-export type PoolingOp = "AveragePool" | "MaxPool" | "GlobalAveragePool" | "GlobalMaxPool" | "Resize" | "Upsample";
+export type PoolingOp = "AveragePool" | "MaxPool" | "GlobalAveragePool" | "GlobalMaxPool" | "Resize";
 
 export type ReductionOp =
   | "ReduceSum"
@@ -91,7 +96,8 @@ export type NormalizationOp =
   | "BatchNormalization"
   | "SimplifiedLayerNormalization"
   | "RMSNormalization"
-  | "LpNormalization";
+  | "LpNormalization"
+  | "MeanVarianceNormalization";
 
 export type IndexingOp = "Gather" | "GatherElements" | "GatherND" | "ScatterElements" | "ScatterND" | "TopK" | "Trilu";
 

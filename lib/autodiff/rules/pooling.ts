@@ -1,132 +1,74 @@
 import { floatAttribute, intAttribute, intsAttribute, stringAttribute } from "../../onnx/graph.js";
 import type { GraphBuilder, Value } from "../../program/index.js";
-import { float32 } from "../../tensor/index.js";
-import { type Call, only, UnsupportedOpError, type Vjp } from "../vjp.js";
+import { float32, sizeOf } from "../../tensor/index.js";
+import { type Call, only, positiveAxis, UnsupportedOpError, type Vjp } from "../vjp.js";
+import { scatterAdd } from "./indexing.js";
 import type { PoolingOp } from "./operators.js";
 
-/** One window of a pooling operator seen as a strided slice of the padded input. */
+/** Where the windows of an AveragePool lie, with every default filled in. */
 interface Windows {
   readonly kernel: readonly number[];
   readonly strides: readonly number[];
   readonly dilations: readonly number[];
-  readonly pads: readonly number[];
-  readonly positions: readonly number[];
+  readonly padsBegin: readonly number[];
+  readonly padsEnd: readonly number[];
+  /** Elements from the first window's first to the last window's last; with ceil_mode possibly beyond the padding. */
+  readonly reach: readonly number[];
 }
 
-function windowsOf(call: Call, d: Value): Windows {
-  const { node } = call;
+function windowsOf({ node }: Call, lengths: readonly number[], positions: readonly number[]): Windows {
   const kernel = intsAttribute(node, "kernel_shape")!;
-  if (stringAttribute(node, "auto_pad", "NOTSET").startsWith("SAME"))
-    throw new UnsupportedOpError(node.opType, node.name, "auto_pad is not differentiated; write explicit pads");
-  return {
-    kernel,
-    strides: intsAttribute(node, "strides") ?? kernel.map(() => 1),
-    dilations: intsAttribute(node, "dilations") ?? kernel.map(() => 1),
-    pads: intsAttribute(node, "pads") ?? kernel.flatMap(() => [0, 0]),
-    positions: d.dims.slice(2),
-  };
+  const strides = intsAttribute(node, "strides") ?? kernel.map(() => 1);
+  const dilations = intsAttribute(node, "dilations") ?? kernel.map(() => 1);
+  const reach = kernel.map((k, i) => (positions[i]! - 1) * strides[i]! + (k - 1) * dilations[i]! + 1);
+  const autoPad = stringAttribute(node, "auto_pad", "NOTSET");
+  if (autoPad.startsWith("SAME")) {
+    const total = reach.map((r, i) => Math.max(0, r - lengths[i]!));
+    const half = total.map((t) => t >> 1);
+    const rest = total.map((t, i) => t - half[i]!);
+    const [padsBegin, padsEnd] = autoPad === "SAME_LOWER" ? [rest, half] : [half, rest];
+    return { kernel, strides, dilations, padsBegin, padsEnd, reach };
+  }
+  const pads = intsAttribute(node, "pads") ?? kernel.flatMap(() => [0, 0]);
+  return { kernel, strides, dilations, padsBegin: pads.slice(0, kernel.length), padsEnd: pads.slice(kernel.length), reach };
 }
 
-/** Puts one value per window back at offset `tap` of every window, in an image of x's size. */
-function scatterTap(g: GraphBuilder, part: Value, tap: readonly number[], w: Windows, x: Value): Value {
-  let out = part;
-  const pads = new Array<number>(2 * x.rank).fill(0);
-  w.positions.forEach((count, i) => {
-    const axis = i + 2;
-    const stride = w.strides[i]!;
-    if (stride > 1) {
-      const dims = out.dims;
-      const tail = new Array<number>(2 * (out.rank + 1)).fill(0);
-      tail[out.rank + 1 + axis + 1] = stride - 1;
-      out = out
-        .unsqueeze(axis + 1)
-        .pad(tail)
-        .reshape(dims.map((n, a) => (a === axis ? n * stride : n)))
-        .slice(axis, 0, (count - 1) * stride + 1);
-    }
-    const before = tap[i]! * w.dilations[i]! - w.pads[i]!;
-    pads[axis] = before;
-    pads[x.rank + axis] = x.dim(axis) - before - ((count - 1) * stride + 1);
-  });
-  return pads.some((p) => p !== 0) ? g.op("Pad", [out, g.ints(pads)]) : out;
+/** How many elements each window averages: those in the image, or in the image and its padding. */
+function windowCounts(g: GraphBuilder, lengths: readonly number[], w: Windows, includePad: boolean): Value {
+  const counted = lengths.map((n, i) => n + (includePad ? w.padsBegin[i]! + w.padsEnd[i]! : 0));
+  const begin = w.padsBegin.map((p) => (includePad ? 0 : p));
+  const end = counted.map((n, i) => Math.max(0, w.reach[i]! - n - begin[i]!));
+  const ones = (dims: readonly number[]): Value => g.full([1, 1, ...dims], 1);
+  if ([...begin, ...end].every((p) => p === 0)) return g.scalar(sizeOf(w.kernel));
+  const { strides, dilations } = w;
+  return g.op("Conv", [ones(counted), ones(w.kernel)], { strides, dilations, pads: [...begin, ...end] });
 }
 
-function taps(kernel: readonly number[]): number[][] {
-  return kernel.reduce<number[][]>((sofar, k) => sofar.flatMap((t) => Array.from({ length: k }, (_, i) => [...t, i])), [[]]);
-}
-
-/** How many input elements each window averages, when the padding does not count. */
-function windowCounts(g: GraphBuilder, x: Value, w: Windows, includePad: boolean): Value {
-  const full = w.kernel.reduce((a, b) => a * b, 1);
-  if (
-    includePad &&
-    w.positions.every(
-      (count, i) => (count - 1) * w.strides[i]! + w.kernel[i]! <= x.dim(i + 2) + w.pads[i]! + w.pads[w.kernel.length + i]!,
-    )
-  )
-    return g.scalar(full);
-  const ones = g.full([1, 1, ...x.dims.slice(2)], 1);
-  const counted = g.op("Conv", [includePad ? ones.pad(edge(w)) : ones, g.full([1, 1, ...w.kernel], 1)], {
-    strides: w.strides,
-    dilations: w.dilations,
-    pads: w.kernel.flatMap(() => [0, 0]).map((_, i) => countPad(i, x, w, includePad)),
-  });
-  return counted;
-}
-
-function edge(w: Windows): number[] {
-  const r = w.kernel.length;
-  return [0, 0, ...w.pads.slice(0, r), 0, 0, ...w.pads.slice(r)];
-}
-
-function countPad(i: number, x: Value, w: Windows, includePad: boolean): number {
-  const r = w.kernel.length;
-  const axis = i % r;
-  const begin = includePad ? 0 : w.pads[axis]!;
-  if (i < r) return begin;
-  const length = x.dim(axis + 2) + (includePad ? w.pads[axis]! + w.pads[r + axis]! : 0);
-  const reach = (w.positions[axis]! - 1) * w.strides[axis]! + (w.kernel[axis]! - 1) * w.dilations[axis]! + 1;
-  return Math.max(0, reach - length - begin);
-}
-
+/** Every element of a window gets an equal share: a transposed convolution of each channel with ones. */
 const averagePool: Vjp = (call, cotangents, g) => {
   const x = call.inputs[0]!;
-  const w = windowsOf(call, only(cotangents));
-  const share = only(cotangents).div(windowCounts(g, x, w, intAttribute(call.node, "count_include_pad", 0) === 1));
-  return [
-    taps(w.kernel)
-      .map((tap) => scatterTap(g, share, tap, w, x))
-      .reduce((a, b) => a.add(b)),
-  ];
+  const d = only(cotangents);
+  const lengths = x.dims.slice(2);
+  const positions = d.dims.slice(2);
+  const w = windowsOf(call, lengths, positions);
+  const counts = windowCounts(g, lengths, w, intAttribute(call.node, "count_include_pad", 0) === 1);
+  const share = d.div(counts.cast(d.dtype)).reshape([-1, 1, ...positions]);
+  const missing = w.reach.map((r, i) => lengths[i]! + w.padsBegin[i]! - r);
+  const spread = g.op("ConvTranspose", [share, g.full([1, 1, ...w.kernel], 1, d.dtype)], {
+    strides: w.strides,
+    dilations: w.dilations,
+    pads: [...w.padsBegin, ...missing.map((m) => Math.max(0, -m))],
+    output_padding: missing.map((m) => Math.max(0, m)),
+  });
+  return [spread.reshape(x.dims)];
 };
 
-/** The first maximum of each window gets its cotangent. */
+/** The element that won each window gets its cotangent; the operator itself tells which. */
 const maxPool: Vjp = (call, cotangents, g) => {
   const x = call.inputs[0]!;
-  const y = call.outputs[0]!;
-  const d = only(cotangents);
-  const w = windowsOf(call, d);
-  const reach = w.positions.map((count, i) => (count - 1) * w.strides[i]! + (w.kernel[i]! - 1) * w.dilations[i]! + 1);
-  const pads = [
-    0,
-    0,
-    ...w.kernel.map((_, i) => w.pads[i]!),
-    0,
-    0,
-    ...w.kernel.map((_, i) => Math.max(0, reach[i]! - x.dim(i + 2) - w.pads[i]!)),
-  ];
-  const padded = pads.some((p) => p > 0) ? g.op("Pad", [x, g.ints(pads), g.scalar(-3.4028234663852886e38)]) : x;
-  let taken: Value | undefined;
-  const parts = taps(w.kernel).map((tap) => {
-    const starts = tap.map((t, i) => t * w.dilations[i]!);
-    const ends = starts.map((s, i) => s + (w.positions[i]! - 1) * w.strides[i]! + 1);
-    const seen = g.op("Slice", [padded, g.ints(starts), g.ints(ends), g.ints(starts.map((_, i) => i + 2)), g.ints(w.strides)]);
-    const here = seen.equal(y);
-    const mine: Value = taken === undefined ? here : g.op("And", [here, g.op("Not", [taken])]);
-    taken = taken === undefined ? here : g.op("Or", [taken, here]);
-    return scatterTap(g, g.where(mine, d, g.scalar(0, d.dtype)), tap, w, x);
-  });
-  return [parts.reduce((a, b) => a.add(b))];
+  const { storage_order: _, ...attributes } = call.node.attributes;
+  const winners = g.ops("MaxPool", [x], attributes, 2)[1]!;
+  return [scatterAdd(g, [x.size], winners.reshape([-1]), only(cotangents).reshape([-1]), 0).reshape(x.dims)];
 };
 
 const globalAveragePool: Vjp = (call, cotangents, g) => {
@@ -149,11 +91,20 @@ const resize: Vjp = (call, cotangents, g) => {
   const x = call.inputs[0]!;
   let d = only(cotangents);
   const { node } = call;
-  x.dims.forEach((from, axis) => {
+  const refuse = (what: string): never => {
+    throw new UnsupportedOpError("Resize", node.name, `${what} is not differentiated`);
+  };
+  if (intAttribute(node, "antialias", 0) === 1) refuse("antialias");
+  if (intAttribute(node, "exclude_outside", 0) === 1) refuse("exclude_outside");
+  if (stringAttribute(node, "keep_aspect_ratio_policy", "stretch") !== "stretch") refuse("keep_aspect_ratio_policy");
+  const resized = intsAttribute(node, "axes")?.map((a) => positiveAxis(a, x.rank)) ?? x.shape.map((_, i) => i);
+  const scales = call.inputs[2]?.known ?? [];
+  if (call.inputs[2] !== undefined && call.inputs[2].known === undefined) refuse("a scale that is not known before the run");
+  resized.forEach((axis, i) => {
+    const from = x.dim(axis);
     const to = call.outputs[0]!.dim(axis);
-    if (from === to) return;
-    const scale =
-      call.inputs[2]?.known?.[axis] ?? (node.opType === "Upsample" ? call.inputs[1]?.known?.[axis] : undefined) ?? to / from;
+    const scale = scales[i] ?? Math.fround(to / from);
+    if (scale === 1) return;
     const weights = interpolationMatrix(call, from, to, scale);
     // whole-number nearest upsampling: sums over blocks
     if (weights.blocks !== undefined) {
@@ -161,7 +112,7 @@ const resize: Vjp = (call, cotangents, g) => {
       d = d.reshape([...dims.slice(0, axis), from, weights.blocks, ...dims.slice(axis + 1)]).sum([axis + 1]);
       return;
     }
-    const matrix = g.op("Reshape", [floatsConstant(g, weights.data), g.ints([to, from])]);
+    const matrix = g.constant(float32(weights.data, [to, from])).cast(d.dtype);
     const last = d.rank - 1;
     const perm = d.shape.map((_, i) => (i === axis ? last : i === last ? axis : i));
     d = axis === last ? d.matmul(matrix) : d.transpose(perm).matmul(matrix).transpose(perm);
@@ -169,18 +120,13 @@ const resize: Vjp = (call, cotangents, g) => {
   return [d];
 };
 
-function floatsConstant(g: GraphBuilder, data: Float32Array): Value {
-  return g.constant(float32(data));
-}
-
 /** Row i holds the weights of the inputs in output i. */
 function interpolationMatrix(call: Call, from: number, to: number, scale: number): { data: Float32Array; blocks?: number } {
   const { node } = call;
   const mode = stringAttribute(node, "mode", "nearest");
-  const transform =
-    node.opType === "Upsample" ? "asymmetric" : stringAttribute(node, "coordinate_transformation_mode", "half_pixel");
+  const transform = stringAttribute(node, "coordinate_transformation_mode", "half_pixel");
   const data = new Float32Array(to * from);
-  const nearest = node.opType === "Upsample" ? "floor" : stringAttribute(node, "nearest_mode", "round_prefer_floor");
+  const nearest = stringAttribute(node, "nearest_mode", "round_prefer_floor");
   if (mode === "nearest" && Number.isInteger(scale) && to === from * scale && transform === "asymmetric" && nearest === "floor")
     return { data, blocks: scale };
   for (let i = 0; i < to; i++) {
@@ -195,16 +141,18 @@ function interpolationMatrix(call: Call, from: number, to: number, scale: number
   return { data };
 }
 
+/** Rounded to float32 as ONNX Runtime does: which side of a tie a coordinate falls on depends on it. */
 function sourceCoordinate(transform: string, i: number, scale: number, to: number, from: number, node: string): number {
+  const centred = Math.fround(Math.fround((i + 0.5) / scale) - 0.5);
   switch (transform) {
     case "half_pixel":
-      return (i + 0.5) / scale - 0.5;
+      return centred;
     case "pytorch_half_pixel":
-      return to > 1 ? (i + 0.5) / scale - 0.5 : 0;
+      return to > 1 ? centred : 0;
     case "align_corners":
-      return to > 1 ? (i * (from - 1)) / (to - 1) : 0;
+      return to > 1 ? Math.fround((i * (from - 1)) / (to - 1)) : 0;
     case "asymmetric":
-      return i / scale;
+      return Math.fround(i / scale);
     default:
       throw new UnsupportedOpError("Resize", node, `coordinate transformation "${transform}" is not differentiated`);
   }
@@ -246,5 +194,4 @@ export const poolingRules: Readonly<Record<PoolingOp, Vjp>> = {
   GlobalAveragePool: globalAveragePool,
   GlobalMaxPool: globalMaxPool,
   Resize: resize,
-  Upsample: resize,
 };

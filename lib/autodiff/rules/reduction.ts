@@ -1,4 +1,4 @@
-import { intAttribute, intsAttribute } from "../../onnx/graph.js";
+import { intAttribute } from "../../onnx/graph.js";
 import type { GraphBuilder, Value } from "../../program/index.js";
 import { type Call, only, positiveAxis, type Vjp } from "../vjp.js";
 import { knownInts } from "./movement.js";
@@ -6,7 +6,7 @@ import type { ReductionOp } from "./operators.js";
 
 function reducedAxes(call: Call): readonly number[] {
   const rank = call.inputs[0]!.rank;
-  const axes = knownInts(call, 1, "axes") ?? intsAttribute(call.node, "axes") ?? [];
+  const axes = knownInts(call, 1, "axes") ?? [];
   if (axes.length > 0) return axes.map((a) => positiveAxis(a, rank));
   return intAttribute(call.node, "noop_with_empty_axes", 0) === 1 ? [] : call.inputs[0]!.shape.map((_, i) => i);
 }
@@ -36,6 +36,7 @@ function reduction(part: (d: Value, x: Value, y: Value, call: Call, g: GraphBuil
 
 /** Ties share the cotangent equally, as PyTorch's amax does. */
 const extreme = reduction((d, x, y, call) => {
+  if (reducedAxes(call).length === 0) return d;
   const winners = x.equal(y).cast(x.dtype);
   return winners.mul(d.div(winners.sum(reducedAxes(call), true)));
 });
@@ -69,7 +70,8 @@ export const reductionRules: Readonly<Record<ReductionOp, Vjp>> = {
   ReduceMean: reduction((d, x, _y, call, g) => broadcastTo(g, d.mul(1 / countOf(call)), x)),
   ReduceSumSquare: reduction((d, x) => x.mul(d.mul(2))),
   ReduceL1: reduction((d, x) => x.sign().mul(d)),
-  ReduceL2: reduction((d, x, y) => x.mul(d.div(y))),
+  // 0 at the origin, where there is no derivative, as in PyTorch
+  ReduceL2: reduction((d, x, y, _call, g) => x.mul(d.div(g.where(y.equal(0), 1, y)))),
   ReduceLogSumExp: reduction((d, x, y) => x.sub(y).exp().mul(d)),
   ReduceLogSum: reduction((d, x, y, _call, g) => broadcastTo(g, d.div(y.exp()), x)),
   ReduceProd: reduction((d, x, y) => d.mul(y).div(x)),

@@ -5,17 +5,29 @@ import { int64, sizeOf, Tensor, toFloat16 } from "../../tensor/index.js";
 export function concatRows(tensors: readonly Tensor<"float32">[]): Tensor<"float32"> {
   const rest = tensors[0]!.shape.slice(1);
   const rows = tensors.reduce((sum, t) => sum + t.shape[0]!, 0);
-  const data = new Float32Array(rows * sizeOf(rest));
-  let at = 0;
-  for (const t of tensors) {
-    data.set(t.data, at);
-    at += t.size;
-  }
+  const data = joined(tensors.map((t) => t.data));
   return new Tensor("float32", data, [rows, ...rest]);
 }
 
-/** Row ranges of at most `size`. */
+/** Arrays one after another. */
+export function joined(parts: readonly Float32Array[]): Float32Array {
+  const data = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    data.set(part, at);
+    at += part.length;
+  }
+  return data;
+}
+
+/** Tensors of one shape along a new first axis. */
+export function stacked(tensors: readonly Tensor<"float32">[]): Tensor<"float32"> {
+  return new Tensor("float32", joined(tensors.map((t) => t.data)), [tensors.length, ...tensors[0]!.shape]);
+}
+
+/** Row ranges of at most `size`. @throws RangeError unless that is a whole number ≥ 1 */
 export function rowRanges(rows: number, size: number): [number, number][] {
+  if (!Number.isSafeInteger(size) || size < 1) throw new RangeError(`batchSize must be a whole number ≥ 1, got ${size}`);
   return Array.from({ length: Math.ceil(rows / size) }, (_, i) => [i * size, Math.min(rows, (i + 1) * size)]);
 }
 

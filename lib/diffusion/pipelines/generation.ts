@@ -2,8 +2,10 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Displayed, type Figure, imageGrid, type MimeBundle } from "../../figures/index.js";
 import type { Activation, Branch } from "../../hooks/index.js";
+import type { Environment } from "../../runtime/index.js";
 import { encodePng, float32, type Picture, type Tensor, writeFileAtomic, writeSafetensors } from "../../tensor/index.js";
 import type { SamplerName } from "../samplers/index.js";
+import type { SchedulerConfig } from "../schedules/index.js";
 
 /** One picture's part of a run. */
 export interface GenerationItem {
@@ -35,9 +37,16 @@ export interface GenerationManifest {
   readonly guidanceRescale: number;
   readonly guidanceInterval?: readonly [low: number, high: number];
   readonly eta?: number;
+  /** Options over the pipeline's scheduler configuration. */
+  readonly scheduler?: SchedulerConfig;
+  /** Height and width of the pictures, pixels. */
+  readonly size: readonly [height: number, width: number];
+  /** SHA-256 of the noise, where it was not the seeds'. */
+  readonly noise?: string;
   /** Edits in words, in the order of application. */
   readonly edits: readonly string[];
   readonly captures: readonly string[];
+  readonly environment: Environment;
 }
 
 /** Everything a run of a pipeline brought forth. */

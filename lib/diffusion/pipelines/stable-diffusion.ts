@@ -1,13 +1,14 @@
 import { Displayed, type MimeBundle, table } from "../../figures/index.js";
 import type { Capture, Edit, HookedModel, ModuleTree } from "../../hooks/index.js";
 import type { ValueInfo } from "../../onnx/index.js";
-import { type Picture, Tensor, TorchGenerator, toFloat32 } from "../../tensor/index.js";
+import { environment } from "../../runtime/index.js";
+import { type Picture, Tensor, TorchGenerator, tensorDigest, toFloat32 } from "../../tensor/index.js";
 import { denoiserFrom } from "../adapters.js";
 import type { Step } from "../contracts.js";
 import type { Tokenizer } from "../formats/tokenizer.js";
 import { type SamplerName, samplers } from "../samplers/index.js";
 import { type SchedulerConfig, scheduleFromConfig } from "../schedules/index.js";
-import { asInput, concatRows, idsInput, rowRanges } from "./batches.js";
+import { asInput, concatRows, idsInput, joined, rowRanges, stacked } from "./batches.js";
 import { Film } from "./film.js";
 import { Generation, type GenerationItem, type ModelCall } from "./generation.js";
 import { picturesFromPixels, pixelsFromPictures } from "./pixels.js";
@@ -163,7 +164,7 @@ export class Pipeline extends Displayed {
     const steps = plan.timesteps.length;
     const edits = [...this.edits, ...(options.edits ?? [])];
     // Patterns that name nothing show here, before any work is done.
-    await this.unet.prepare({ capture, edits });
+    const device = await this.unet.prepare({ capture, edits });
 
     const isGuided = this.textEncoder !== undefined && guidanceScale !== 1;
     const network = new WatchedNetwork(this.unet, {
@@ -226,8 +227,12 @@ export class Pipeline extends Displayed {
         guidanceRescale,
         ...(options.guidanceInterval && { guidanceInterval: options.guidanceInterval }),
         ...(eta !== undefined && { eta }),
+        ...(options.scheduler && { scheduler: options.scheduler }),
+        size: [start.shape[2]! * this.latentSpace.factor, start.shape[3]! * this.latentSpace.factor],
+        ...(options.noise && { noise: tensorDigest(options.noise) }),
         edits: edits.map((e) => e.label),
         captures: capture.map((c) => (typeof c === "string" ? c : (c.as ?? c.at))),
+        environment: environment(device),
       },
     });
   }
@@ -248,19 +253,28 @@ export class Pipeline extends Displayed {
    * Latents of pictures, [item, channel, y, x]: the mean of the encoder's distribution, scaled as the U-Net expects.
    * @param images pictures of one size, or pixels [item, 3, y, x] in [0, 1]
    */
-  async encodeImage(images: Picture | readonly Picture[] | Tensor<"float32">): Promise<Tensor<"float32">> {
+  async encodeImage(
+    images: Picture | readonly Picture[] | Tensor<"float32">,
+    { batchSize = 8, signal }: { readonly batchSize?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<Tensor<"float32">> {
     const { vaeEncoder, latentSpace } = this;
     if (vaeEncoder === undefined) throw new TypeError("encodeImage: this pipeline has no vae_encoder");
     const pixels = images instanceof Tensor ? images : pixelsFromPictures("pixels" in images ? [images] : images);
     const [input] = vaeEncoder.inputs;
-    const centred = new Tensor(
-      "float32",
-      pixels.data.map((v) => 2 * v - 1),
-      pixels.shape,
-    );
     const name = vaeEncoder.outputs[0]!.name;
-    const { outputs } = await vaeEncoder.run({ [input!.name]: asInput(centred, input!) }, { fetches: [name] });
-    const mean = firstChannels(toFloat32(outputs[name]!), latentSpace.channels);
+    const parts: Tensor<"float32">[] = [];
+    for (const [start, end] of rowRanges(pixels.shape[0]!, batchSize)) {
+      const rows = pixels.slice(start, end);
+      const centred = new Tensor(
+        "float32",
+        rows.data.map((v) => 2 * v - 1),
+        rows.shape,
+      );
+      const feeds = { [input!.name]: asInput(centred, input!) };
+      const { outputs } = await vaeEncoder.run(feeds, { fetches: [name], ...(signal && { signal }) });
+      parts.push(firstChannels(toFloat32(outputs[name]!), latentSpace.channels));
+    }
+    const mean = concatRows(parts);
     return new Tensor(
       "float32",
       mean.data.map((v) => (v - latentSpace.shift) * latentSpace.scale),
@@ -367,21 +381,6 @@ function scaled(tensor: Tensor<"float32">, factor: number): Tensor<"float32"> {
     tensor.data.map((v) => v * factor),
     tensor.shape,
   );
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const data = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    data.set(part, at);
-    at += part.length;
-  }
-  return data;
-}
-
-/** Tensors of one shape along a new first axis. */
-function stacked(tensors: readonly Tensor<"float32">[]): Tensor<"float32"> {
-  return new Tensor("float32", joined(tensors.map((t) => t.data)), [tensors.length, ...tensors[0]!.shape]);
 }
 
 /** An encoder gives mean and log-variance as channels, or the mean alone. */

@@ -59,13 +59,19 @@ function nodeNames(graph: Graph): string[] {
   return graph.nodes.flatMap((node) => [node.name, ...subgraphsOf(node).flatMap(nodeNames)]);
 }
 
+/** Names of values and of nodes that nothing added to the graph may have, subgraphs included. */
+export function takenNames(graph: Graph): Set<string> {
+  const taken = usedNames(graph);
+  for (const name of nodeNames(graph)) taken.add(name);
+  return taken;
+}
+
 /**
  * A generator of names, for values and for nodes, that clash with nothing in the graph nor with each other:
  * `hint`, `hint.1`, `hint.2`, … (ONNX Runtime refuses two nodes of one name.)
  */
 export function freshNames(graph: Graph): (hint: string) => string {
-  const taken = usedNames(graph);
-  for (const name of nodeNames(graph)) taken.add(name);
+  const taken = takenNames(graph);
   return (hint) => {
     let name = hint;
     for (let k = 1; taken.has(name); k++) name = `${hint}.${k}`;

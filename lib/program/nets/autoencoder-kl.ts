@@ -25,7 +25,6 @@ function attentionBlock(g: GraphBuilder, x: Value, groups: number): Value {
       .reshape([0, channels, height * width])
       .transpose([0, 2, 1]);
     const mixed = scaledDotProduct(
-      g,
       linear(g, "to_q", tokens, channels),
       linear(g, "to_k", tokens, channels),
       linear(g, "to_v", tokens, channels),

@@ -35,7 +35,7 @@ function encoderLayer(g: GraphBuilder, index: number, x: Value, heads: number, i
       const q = linear(g, "q_proj", normalized, width);
       const k = linear(g, "k_proj", normalized, width);
       const v = linear(g, "v_proj", normalized, width);
-      return linear(g, "out_proj", scaledDotProduct(g, q, k, v, heads, mask), width);
+      return linear(g, "out_proj", scaledDotProduct(q, k, v, heads, mask), width);
     });
     const h = attended.add(x);
     const n2 = layerNorm(g, "layer_norm2", h);

@@ -65,7 +65,7 @@ function attention(g: GraphBuilder, name: string, x: Value, context: Value, head
     const q = linear(g, "to_q", x, width, { bias: false });
     const k = linear(g, "to_k", context, width, { bias: false });
     const v = linear(g, "to_v", context, width, { bias: false });
-    return linear(g, "to_out.0", scaledDotProduct(g, q, k, v, heads), width);
+    return linear(g, "to_out.0", scaledDotProduct(q, k, v, heads), width);
   });
 }
 

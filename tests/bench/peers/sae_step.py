@@ -1,41 +1,44 @@
 """A TopK sparse autoencoder's training step in PyTorch, timed on request: the peer of tests/bench/sae.bench.ts.
 
-Reads lines "steps <variant> <n>" and answers each with the milliseconds per step, as JSON.
+Started with a safetensors file of weights and data, k and the number of threads.
+Reads lines "<variant> <n>" and answers each with the milliseconds per step and the losses of n steps, as JSON.
 The same work as ours: forward, reverse, decoder gradients made orthogonal to its rows, clipping, Adam, unit rows.
 """
 
-import json
 import sys
-import time
 
 import torch
 import torch.nn.functional as F
 
-WIDTH, FEATURES, K, BATCH, THREADS = (int(a) for a in sys.argv[1:6])
+from peer import answer, load
+
+tensors = load(sys.argv[1])
+K, THREADS = int(sys.argv[2]), int(sys.argv[3])
+data = tensors["x"]
+BATCH = data.shape[1]
 torch.set_num_threads(THREADS)
-torch.manual_seed(0)
-data = torch.randn(10, BATCH, WIDTH)
 
 
 class Sae:
     def __init__(self):
-        W = F.normalize(torch.randn(FEATURES, WIDTH), dim=1)
-        self.W_enc = W.T.contiguous().requires_grad_()
-        self.b_enc = torch.zeros(FEATURES, requires_grad=True)
-        self.W_dec = W.clone().requires_grad_()
-        self.b_dec = torch.zeros(WIDTH, requires_grad=True)
+        start = {name: tensors[f"weight/{name}"].clone() for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
+        self.W_enc = start["W_enc"].T.contiguous().requires_grad_()
+        self.b_enc, self.W_dec, self.b_dec = (start[name].requires_grad_() for name in ("b_enc", "W_dec", "b_dec"))
         self.parameters = [self.W_enc, self.b_enc, self.W_dec, self.b_dec]
         self.optimizer = torch.optim.Adam(self.parameters, lr=2e-4, eps=6.25e-10)
-        self.since_fired = torch.zeros(FEATURES)
+        self.since_fired = torch.zeros(len(self.b_enc))
+        self.steps = 0
 
     def decode_dense(self, values, indices):
-        codes = torch.zeros(BATCH, FEATURES).scatter(1, indices, values)
+        codes = torch.zeros(BATCH, len(self.b_enc)).scatter(1, indices, values)
         return torch.addmm(self.b_dec, codes, self.W_dec)
 
     def decode_gathered(self, values, indices):
         return F.embedding_bag(indices, self.W_dec, per_sample_weights=values, mode="sum") + self.b_dec
 
-    def step(self, x, decode):
+    def step(self, decode):
+        x = data[self.steps % len(data)]
+        self.steps += 1
         pre = torch.addmm(self.b_enc, x - self.b_dec, self.W_enc)
         values, indices = pre.topk(K, dim=1, sorted=False)
         values = values.relu()
@@ -51,15 +54,12 @@ class Sae:
             self.W_dec.div_(self.W_dec.norm(dim=1, keepdim=True))
             self.since_fired += BATCH
             self.since_fired[indices[values > 0]] = 0
-        return loss
+        return loss.detach()
 
 
 saes = {"dense": Sae(), "gathered": Sae()}
 for line in sys.stdin:
-    _, variant, count = line.split()
+    variant, count = line.split()
     sae = saes[variant]
     decode = sae.decode_dense if variant == "dense" else sae.decode_gathered
-    started = time.perf_counter()
-    for i in range(int(count)):
-        sae.step(data[i % len(data)], decode)
-    print(json.dumps({"ms": (time.perf_counter() - started) * 1000 / int(count)}), flush=True)
+    answer(lambda: sae.step(decode), int(count))

@@ -2,9 +2,11 @@ import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
-import { type Activations, ActivationsFolderError, collect, openActivations } from "../../../lib/activations/index.js";
+import { type Activations, ActivationsFolderError, collect, openActivations, replay } from "../../../lib/activations/index.js";
+import { denoise } from "../../../lib/diffusion/index.js";
 import { select, UnknownHookPointError } from "../../../lib/hooks/index.js";
 import { closeRuntime } from "../../../lib/runtime/index.js";
+import type { Picture } from "../../../lib/tensor/index.js";
 import { toyPipeline } from "./toy-pipeline.js";
 
 const pipe = toyPipeline();
@@ -58,6 +60,16 @@ describe("collect", () => {
     expect(new Set([...cells.values()].map((places) => [...places].join())).size).toBeGreaterThan(5);
   });
 
+  it("knows the grid in attention's sequences", async () => {
+    const image = await collect(pipe, "red", { ...settings, vectors: 9 });
+    const sequence = await collect(pipe, "red", { ...settings, at: "mid_block.attn2", vectors: 9 });
+    expect(sequence.plan.hookPoints[0]).toMatchObject({ axes: ["batch", "token", "channel"], positions: 16, columns: 4 });
+    expect(sequence.vectors.data).toEqual(image.vectors.data);
+    const { hookPoint: _a, ...places } = image.provenance;
+    const { hookPoint: _b, ...same } = sequence.provenance;
+    expect(same).toEqual(places);
+  });
+
   it("takes everything unless told otherwise, and finds the nearest timesteps", async () => {
     const acts = await collect(pipe, "red", { at: "**.0", steps: 4, timesteps: [490, 10], seeds: [3, 4], guidanceScale: 1 });
     expect(acts.count).toBe(2 * 2 * 16);
@@ -75,6 +87,68 @@ describe("collect", () => {
     await expect(refused({ at: ["down_blocks.0", "out_sample"] })).rejects.toThrow(/equally many channels/);
     await expect(refused({ budgetBytes: 100 })).rejects.toThrow(/over the budget of 100; give a folder/);
     await expect(refused({ branch: "uncond", guidanceScale: 1 })).rejects.toThrow(/no "uncond" branch/);
+  });
+});
+
+describe("collect from given pictures", () => {
+  const picture = (shade: number): Picture => ({
+    pixels: Uint8Array.from({ length: 48 }, (_, i) => (shade * i) % 256),
+    width: 4,
+    height: 4,
+    channels: 3,
+  });
+  const pictures = [5, 9, 13].map(picture);
+  const given = { pictures, prompts: ["red", "blue", "red blue"] };
+  const noised = { at: "down_blocks.0", timesteps: [10, 600], seeds: [3, 4] } as const;
+
+  it("keeps what the network holds of each picture, noised to each timestep with each seed", async () => {
+    const acts = await collect(pipe, given, { ...noised, vectors: 90, batchSize: 4 });
+    expect(acts.images.map((i) => [i.promptIndex, i.prompt, i.seed])).toEqual(
+      given.prompts.flatMap((prompt, i) => [3, 4].map((seed) => [i, prompt, seed])),
+    );
+    expect(acts.plan.timesteps).toEqual([600, 10]);
+    expect(acts.pictures).toEqual(acts.images.map((i) => pictures[i.promptIndex]));
+    for (const [i, row] of (acts.table().objects() as Record<string, never>[]).entries()) {
+      const { prompt, seed, timestep, y, x, promptIndex } = row;
+      const one = [pictures[promptIndex]!];
+      const run = await denoise(pipe, one, { timesteps: [timestep], prompts: prompt, seeds: [seed], capture: ["down_blocks.0"] });
+      const { tensor } = select(run.activations["down_blocks.0"]!, { step: 0, branch: 0, item: 0 });
+      expect([...acts.rows([i]).data]).toEqual([0, 1, 2].map((c) => tensor.data[c * 16 + y * 4 + x]));
+    }
+  });
+
+  it("resumes in a folder, and wants the same pictures to look at it again", async () => {
+    const folder = await freshFolder();
+    const control = new AbortController();
+    const stop = { signal: control.signal, onProgress: () => control.abort(new Error("enough")) };
+    await expect(collect(pipe, given, { ...noised, folder, batchSize: 2, ...stop })).rejects.toThrow("enough");
+    const others = { ...given, pictures: [picture(6), ...pictures.slice(1)] };
+    await expect(collect(pipe, others, { ...noised, folder })).rejects.toThrow(/with other pictures/);
+    const resumed = await collect(pipe, given, { ...noised, folder });
+    expect(content(resumed)).toEqual(content(await collect(pipe, given, noised)));
+    const opened = await openActivations(folder, { pictures });
+    expect(opened.pictures).toEqual(resumed.pictures);
+    await expect(openActivations(folder, { pictures: others.pictures })).rejects.toThrow(/not of these pictures/);
+    const { plan } = await openActivations(folder);
+    await expect(replay(pipe, plan, [0])).rejects.toThrow(/needs them again, 6, got none/);
+    await expect(replay(pipe, plan, [6], { pictures: opened.pictures })).rejects.toThrow(/pictures are 0…5, got 6/);
+    const other = { ...plan, model: "another" };
+    await expect(replay(pipe, other, [0], { pictures: opened.pictures })).rejects.toThrow(
+      /of model another, this pipeline is toy/,
+    );
+    expect((await replay(pipe, plan, [5], { pictures: opened.pictures })).images).toEqual([pictures[2]]);
+  });
+
+  it("refuses what belongs to sampling, and timesteps that were never trained", async () => {
+    const refused = (options: object): Promise<unknown> => collect(pipe, given, { ...noised, ...options });
+    await expect(refused({ steps: 20, guidanceScale: 2 })).rejects.toThrow(/leave out steps, guidanceScale/);
+    await expect(refused({ timesteps: [1000] })).rejects.toThrow(/0…999, got \[1000\]/);
+    await expect(refused({ batchSize: 0 })).rejects.toThrow(/batchSize must be a whole number ≥ 1, got 0/);
+    const wide = { ...picture(1), width: 8, height: 2 };
+    await expect(collect(pipe, { pictures: [wide] }, noised)).rejects.toThrow(/must be 4×4 for this pipeline, got 8×2/);
+    await expect(refused({ timesteps: undefined })).rejects.toThrow(/need the timesteps/);
+    await expect(collect(pipe, { pictures: [] }, noised)).rejects.toThrow(/no pictures/);
+    await expect(collect(pipe, { pictures, prompts: ["red"] }, noised)).rejects.toThrow(/expected 3 prompts/);
   });
 });
 

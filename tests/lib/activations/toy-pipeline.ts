@@ -27,7 +27,7 @@ function tokenizer(): Tokenizer {
 
 /**
  * A pipeline of a few operators on 4×4 latents. `down_blocks.0` has 3 channels, [x₀, x₁, mean token id],
- * `mid_block` is twice that on a 2×2 grid, and the noise it predicts is 0.1·x₀ and 0.1·x₁.
+ * `mid_block` is twice that on a 2×2 grid, `mid_block.attn2` the first again as a sequence, and the noise it predicts is 0.1·x₀ and 0.1·x₁. Pictures of 4×4 pixels are encoded as their red and green in −1…1.
  */
 export function toyPipeline(): Pipeline {
   const text = new GraphBuilder({ name: "text_encoder" });
@@ -43,10 +43,17 @@ export function toyPipeline(): Pipeline {
     return g.concat([sample, g.op("Mul", [sample.slice(1, 0, 1), g.scalar(0)]).add(word)], 1);
   });
   const middle = g.scope("mid_block", () => g.op("AveragePool", [down], { kernel_shape: [2, 2], strides: [2, 2] }).mul(2));
+  const tokens = g.scope("mid_block.attn2", () => down.reshape([0, 3, 16]).transpose([0, 2, 1]));
   g.scope("conv_out", () => {
     const kept = down.slice(1, 0, 2).mul(0.1);
-    return g.output(kept.add(middle.slice(1, 0, 2).mean([2, 3], true).mul(0)), "out_sample");
+    const unused = middle
+      .slice(1, 0, 2)
+      .mean([2, 3], true)
+      .add(tokens.mean([1, 2], true).unsqueeze(-1));
+    return g.output(kept.add(unused.mul(0)), "out_sample");
   });
+  const e = new GraphBuilder({ name: "vae_encoder" });
+  e.output(e.input("sample", "float32", ["batch", 3, 4, 4]).slice(1, 0, 2), "latent_parameters");
   return new Pipeline({
     pipelineClass: "StableDiffusionPipeline",
     digest: "toy",
@@ -55,6 +62,7 @@ export function toyPipeline(): Pipeline {
     }),
     textEncoder: new HookedModel(text.model()),
     tokenizer: tokenizer(),
+    vaeEncoder: new HookedModel(e.model()),
     latentSpace: { channels: 2, size: 4, factor: 1, scale: 1, shift: 0 },
     schedulerConfig: {
       _class_name: "DDIMScheduler",

@@ -1,6 +1,14 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { auroc, aurocInterval, conceptsOf, featureAuroc, featureAurocs, searchFeatures } from "../../../lib/features/index.js";
+import {
+  auroc,
+  aurocInterval,
+  conceptsOf,
+  detection,
+  featureAuroc,
+  featureAurocs,
+  searchFeatures,
+} from "../../../lib/features/index.js";
 import { SparseCodes } from "../../../lib/sae/index.js";
 import { float32, Rng } from "../../../lib/tensor/index.js";
 
@@ -106,6 +114,31 @@ describe("searchFeatures", () => {
     // The best of 200 random features looks good where it was chosen, and only there.
     expect(green.trainAuroc).toBeGreaterThan(0.65);
     expect(green.low).toBeLessThan(0.5);
+  });
+
+  it("tells what else the feature detects, on the held-out pictures", () => {
+    const red = found[2]!;
+    expect(red.perConcept.map((c) => c.name)).toEqual(["colour = blue", "colour = green", "colour = red"]);
+    expect(red.perConcept[2]!.auroc).toBe(red.auroc);
+    expect(red.perConcept[0]!.auroc).toBeLessThan(0.5);
+    const { auroc: area, low, high, positives } = detection(planted, red.feature, conceptsOf({ colour: colours })[2]!);
+    expect([area, high, positives]).toEqual([1, 1, colours.filter((c) => c === "red").length]);
+    expect(low).toBeGreaterThan(red.low);
+    expect(() => detection(planted, 200, conceptsOf({ colour: colours })[0]!)).toThrow(/0…199, got 200/);
+  });
+
+  it("selects on the pictures it is told to, and scores on all others", () => {
+    // Feature 0 is right on the first half only, feature 1 on the second only.
+    const present = [1, 0, 1, 0, 1, 0, 1, 0];
+    const codes = float32(
+      present.flatMap((p, i) => (i < 4 ? [p, 1 - p] : [1 - p, p])),
+      [8, 2],
+    );
+    const concepts = [{ name: "c", present }];
+    expect(searchFeatures({ codes, concepts, selectOn: [0, 1, 2, 3] })[0]).toMatchObject({ feature: 0, trainAuroc: 1, auroc: 0 });
+    expect(searchFeatures({ codes, concepts, selectOn: [4, 5, 6, 7] })[0]).toMatchObject({ feature: 1, trainAuroc: 1, auroc: 0 });
+    expect(() => searchFeatures({ codes, concepts, selectOn: [8] })).toThrow(/0…7, got 8/);
+    expect(() => searchFeatures({ codes, concepts, selectOn: [] })).toThrow(/some but not all .* got 0 of 8/);
   });
 
   it("keeps pictures of one group on one side", () => {

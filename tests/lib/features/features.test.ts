@@ -9,6 +9,7 @@ import {
   maxActivating,
   scaleFeatures,
   steer,
+  typicalCode,
 } from "../../../lib/features/index.js";
 import { type Edit, HookedModel, type StepContext, select } from "../../../lib/hooks/index.js";
 import { closeRuntime } from "../../../lib/runtime/index.js";
@@ -60,6 +61,20 @@ describe("edits of codes", () => {
     expect(half).toEqual(expected((s, row, channel) => (row === 1 ? s + (channel === 0 ? 2 : 0) : s)));
   });
 
+  it("steer reaches only the places it is given, as far as they say", async () => {
+    const places = float32([0, 1, 0.5, 0], [2, 2]);
+    const result = await edited(steer(sae, 1, 4, { at, places }));
+    const shift = [0, 4, 2, 0];
+    expect(result).toEqual([...x.data].map((v, i) => 2 * v + (((i >> 2) & 1) === 1 ? shift[i & 3]! : 0)));
+    await expect(edited(steer(sae, 1, 4, { at, places: float32([1, 1, 1], [1, 3]) }))).rejects.toThrow(/does not broadcast/);
+  });
+
+  it("typicalCode is the mean of the strongest tenth, zeros apart", () => {
+    expect(typicalCode([...Array.from({ length: 18 }, () => 1), 5, 7, 0, 0, 0, 0])).toBe(6);
+    expect(typicalCode([0, 3])).toBe(3);
+    expect(typicalCode([0, 0])).toBe(0);
+  });
+
   it("ablateFeatures takes out what the features wrote and keeps the rest, the SAE's error too", async () => {
     // Codes are ReLU(s) per channel: ablating feature 0 leaves the negative part of channel 0, which no feature explains.
     const result = await edited(ablateFeatures(sae, [0], { at }));
@@ -76,6 +91,11 @@ describe("edits of codes", () => {
   it("clampFeatures holds codes at a value, also where they were zero", async () => {
     const result = await edited(clampFeatures(sae, [1], 5, { at }));
     expect(result).toEqual(expected((s, _, channel) => (channel === 1 ? Math.min(s, 0) + 5 : s)));
+  });
+
+  it("refuse strengths that are no numbers", async () => {
+    await expect(edited(steer(sae, 1, Number.NaN, { at }))).rejects.toThrow(/finite number, got NaN/);
+    await expect(edited(scaleFeatures(sae, [1], () => Number.POSITIVE_INFINITY, { at }))).rejects.toThrow(/finite numbers/);
   });
 
   it("name the place and the feature when they do not fit", async () => {

@@ -56,7 +56,7 @@ describe("Sae", () => {
   const x = float32([4, 0, 1, 2, 3, 1, 0, -1], [4, 2]);
 
   it("encodes, decodes and reconstructs as worked out by hand", async () => {
-    await using sae = new Sae(config, weights, undefined, { threads: 1 });
+    await using sae = new Sae(config, weights, {}, { threads: 1 });
     const codes = await sae.encode(x);
     expect([...codes.data]).toEqual([3, 0, 0, 0, 2, 0, 2, 0, 0, 0, 0, 0]);
     expect([...(await sae.decode(codes)).data]).toEqual([4, 0, 1, 2, 3, 0, 1, 0]);
@@ -64,7 +64,7 @@ describe("Sae", () => {
   });
 
   it("measures FVU, L0, dead features and firing rates over all vectors", async () => {
-    await using sae = new Sae(config, weights, undefined, { threads: 1 });
+    await using sae = new Sae(config, weights, {}, { threads: 1 });
     const metrics = await sae.metrics(x);
     // mean (2, 0.5): variance 4+1+1+4 + 0.25+2.25+0.25+2.25 = 15; residual 1 + 1 + 1
     expect(metrics.fvu).toBeCloseTo(3 / 15, 7);
@@ -78,12 +78,13 @@ describe("Sae", () => {
   });
 
   it("keeps codes sparsely, by vector and by feature", async () => {
-    await using sae = new Sae(config, weights, undefined, { threads: 1 });
+    await using sae = new Sae(config, weights, {}, { threads: 1 });
     const codes = await sae.encodeSparse(x);
     expect([...codes.start]).toEqual([0, 1, 2, 3, 3]);
     expect([...codes.feature]).toEqual([0, 1, 0]);
     expect([...codes.value]).toEqual([3, 2, 2]);
     expect([...codes.column(0)]).toEqual([3, 0, 2, 0]);
+    expect(() => codes.column(3)).toThrow(/0…2, got 3/);
     expect([...codes.row(1).feature]).toEqual([1]);
     const { start, vector, value } = codes.byFeature();
     expect([[...start], [...vector], [...value]]).toEqual([
@@ -94,7 +95,7 @@ describe("Sae", () => {
   });
 
   it("lists for each feature the vectors on which it fires most", async () => {
-    await using sae = new Sae(config, weights, undefined, { threads: 1 });
+    await using sae = new Sae(config, weights, {}, { threads: 1 });
     const top = await sae.topActivations(x, 1);
     expect(top.vectors.map((v) => [...v])).toEqual([[0], [1], []]);
     expect(top.values.map((v) => [...v])).toEqual([[3], [2], []]);
@@ -108,7 +109,7 @@ describe("Sae", () => {
     expect(() => new Sae({ ...config, variant: "magic" }, weights)).toThrow(
       /"magic" is not known; choose one of topk, batch-topk, relu/,
     );
-    await using sae = new Sae(config, weights, undefined, { threads: 1 });
+    await using sae = new Sae(config, weights, {}, { threads: 1 });
     await expect(sae.encode(float32([1, 2, 3], [1, 3]))).rejects.toThrow(/expected \[n, 2\], got Tensor\(float32\[1, 3\]\)/);
     await expect(sae.metrics(float32([1, 2, 3], [1, 3]))).rejects.toThrow(/of length 2, got 3/);
   });

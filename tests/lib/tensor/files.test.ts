@@ -41,6 +41,11 @@ describe("half floats", () => {
     expect([...float32ToBfloat16(values)]).toEqual(golden.half.bfloat16);
   });
 
+  it("make scalars of numbers, rounded", () => {
+    expect(scalar(0.333251953125, "float16").data[0]).toBe(0x3555);
+    expect(scalar(1, "bfloat16").data[0]).toBe(0x3f80);
+  });
+
   it("return every float16 pattern through float32, NaN as NaN", () => {
     const all = Uint16Array.from({ length: 65536 }, (_, i) => i);
     const values = float16ToFloat32(all);

@@ -83,16 +83,24 @@ describe("the judge", () => {
   });
   afterAll(() => judge?.release());
 
-  it("is right about shape, colour, count and background of test renders", () => {
-    for (const question of ["shape", "colour", "background", "count"] as const) {
+  it("is right about every single-answer question of test renders", () => {
+    for (const question of ["shape", "colour", "background", "count", "size", "texture"] as const) {
       const asked = scenes.flatMap((scene, i) => {
         const [answer] = answersOf(question, scene);
         if (answer === undefined) return [];
         const said = question === "count" ? verdicts[i]!.count - 1 : questions[question].labels.indexOf(verdicts[i]![question]);
         return [said === answer];
       });
-      expect(asked.filter(Boolean).length / asked.length, question).toBeGreaterThan(0.98);
+      expect(asked.filter(Boolean).length / asked.length, question).toBeGreaterThan(0.99);
     }
+  });
+
+  it("names exactly the coloured shapes that are there", () => {
+    const right = scenes.filter((scene, i) => {
+      const there = answersOf("pairs", scene).map((label) => pairLabels[label]!);
+      return there.length === verdicts[i]!.pairs.length && there.every((pair) => verdicts[i]!.pairs.includes(pair));
+    });
+    expect(right.length / scenes.length).toBeGreaterThan(0.97);
   });
 });
 

@@ -1,0 +1,75 @@
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import * as ort from "onnxruntime-node";
+import { HookedModel } from "../../lib/hooks/index.js";
+import { loadModel, saveModel } from "../../lib/onnx/index.js";
+import { float32, int64, Rng, type Tensor } from "../../lib/tensor/index.js";
+import {
+  type Bench,
+  compared,
+  inTurns,
+  type Measurement,
+  requireAgreement,
+  type Turn,
+  threads,
+  timed,
+  withFolder,
+} from "./bench.js";
+import { bigUNet } from "./big-unet.js";
+
+const rounds = 15;
+
+/** Capturing from a model of 100 MB, against ONNX Runtime's own binding running the unmodified file. */
+export const hooks: Bench = {
+  name: "hooks",
+  run: () =>
+    withFolder(async (folder) => {
+      const file = join(folder, "model.onnx");
+      await saveModel(bigUNet(), file);
+      const rng = new Rng(1);
+      const feeds: Record<string, Tensor> = {
+        sample: float32(rng.normals(2 * 4 * 16 * 16), [2, 4, 16, 16]),
+        timestep: int64([500], []),
+        encoder_hidden_states: float32(rng.normals(2 * 16 * 256), [2, 16, 256]),
+      };
+      // Threads that sleep, here and there: in turns, those that spin would disturb the other.
+      const extra = { session: { intra_op: { allow_spinning: "0" } } };
+      const raw = await ort.InferenceSession.create(file, { intraOpNumThreads: threads, extra });
+      const rawFeeds = Object.fromEntries(
+        Object.entries(feeds).map(([name, t]) => [name, new ort.Tensor(t.dtype as "float32", t.data as Float32Array, t.shape)]),
+      );
+      const inputShapes = Object.fromEntries(Object.entries(feeds).map(([name, t]) => [name, t.shape]));
+      await using hooked = new HookedModel(await loadModel(file), { inputShapes, session: { threads, spinning: false } });
+      const values = hooked.model.graph.nodes
+        .flatMap((node) => node.outputs)
+        .filter((name) => name !== "out_sample" && hooked.tree().find(name)[0]!.dtype === "float32");
+      const captures: Record<string, readonly string[]> = {
+        "no hook": [],
+        "1 hook": ["mid_block"],
+        "3 hooks": ["down_blocks.1", "mid_block", "up_blocks.1"],
+        "all tensors": values,
+      };
+      const run = async (capture: readonly string[]): Promise<readonly number[]> => [
+        ...((await hooked.run(feeds, { capture })).outputs.out_sample as Tensor<"float32">).data.subarray(0, 8),
+      ];
+      const expected = [...((await raw.run(rawFeeds)).out_sample!.data as Float32Array).subarray(0, 8)];
+      for (const [name, capture] of Object.entries(captures))
+        requireAgreement(`outputs with ${name}`, await run(capture), expected, 1e-3);
+
+      const times = await inTurns(rounds, {
+        raw: () => timed(() => raw.run(rawFeeds)),
+        ...Object.fromEntries(Object.entries(captures).map(([name, capture]) => [name, () => timed(() => run(capture))])),
+      } as Record<string, () => Promise<Turn>>);
+      await raw.release();
+      return Object.entries(captures).map(([name, capture]): Measurement => {
+        const few = capture.length <= 3;
+        return {
+          name: `${name} in a model of ${(statSync(file).size / 1e6).toFixed(0)} MB`,
+          ...compared(times[name]!, times.raw!),
+          against: "onnxruntime-node, unmodified file",
+          ...(few && { wanted: 1.05 }),
+          ...(!few && { note: `${capture.length} tensors` }),
+        };
+      });
+    }),
+};
