@@ -197,7 +197,7 @@ export class Pipeline extends Displayed {
       ...(signal && { signal }),
     });
     for await (const step of run) {
-      latents.push(scaled(step.x, 1 / Math.sqrt(1 + step.sigmaNext ** 2)));
+      latents.push(scaled(step.x, plan.signal(step.sigmaNext)));
       denoised.push(step.denoised);
       await options.onStep?.({ ...step, steps });
       network.step = step.index + 1;

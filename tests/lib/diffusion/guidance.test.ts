@@ -115,7 +115,7 @@ describe("adapters", () => {
   it("refuse a prediction of another size", async () => {
     const schedule = { timestepOf: (): number => 0 };
     await expect(fromEpsilon(async () => float32([1]), schedule)(float32([1, 2], [1, 2]), 1)).rejects.toThrow(
-      /learned variances/,
+      /twice the channels/,
     );
   });
 });

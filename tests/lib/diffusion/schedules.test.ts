@@ -125,7 +125,7 @@ describe("scheduleFromConfig", () => {
     const plan = scheduleFromConfig(stable, "euler").plan(10);
     expect([...plan.timesteps]).toEqual([901, 801, 701, 601, 501, 401, 301, 201, 101, 1]);
     expect(plan.sigmas.at(-1)).toBe(0);
-    expect(scheduleFromConfig(stable).sampler).toBe("ddim");
+    expect(scheduleFromConfig(stable).sampler).toBe("pndm");
     expect(scheduleFromConfig(stable).plan(10).sigmas.at(-1)).toBe(scheduleFromConfig(stable).noise.sigmas[0]);
   });
 
@@ -137,16 +137,68 @@ describe("scheduleFromConfig", () => {
   });
 
   it("stays finite with zero terminal SNR", () => {
-    const plan = scheduleFromConfig({ ...stable, rescale_betas_zero_snr: true, timestep_spacing: "trailing" }).plan(5);
-    expect(plan.sigmas[0]).toBeCloseTo(4096, 0);
+    const zeroSnr = { ...stable, rescale_betas_zero_snr: true, timestep_spacing: "trailing" };
+    const highest = (_class_name: string) => scheduleFromConfig({ ...zeroSnr, _class_name }).plan(5).sigmas[0];
+    // Some classes of Diffusers leave 2⁻²⁴ of the signal's variance; the others leave none, here next to none.
+    expect(highest("EulerDiscreteScheduler")).toBeCloseTo(4096, 0);
+    expect(highest("DDIMScheduler")).toBeCloseTo(1e7, 0);
   });
 
-  it("names what it does not support", () => {
-    expect(() => scheduleFromConfig({ _class_name: "FlowMatchEulerDiscreteScheduler" })).toThrow(/FlowMatch/);
-    expect(() => scheduleFromConfig({ ...stable, prediction_type: "flow_prediction" })).toThrow(/prediction_type/);
-    expect(() => scheduleFromConfig({ ...stable, variance_type: "learned_range" })).toThrow(/variance_type/);
-    expect(() => scheduleFromConfig({ ...stable, beta_start: "small" })).toThrow(TypeError);
+  it("reads infinities written as text, and the old name of a network that predicts x₀", () => {
+    const solver = { ...stable, _class_name: "DPMSolverMultistepScheduler", lambda_min_clipped: "-inf" };
+    expect(scheduleFromConfig(solver).plan(5).timesteps[0]).toBe(999);
+    expect(scheduleFromConfig({ ...stable, _class_name: "DDPMScheduler", predict_epsilon: false }).predictionType).toBe("sample");
+  });
+
+  it("leaves options of other classes aside, and takes them for another sampler", () => {
+    const karras = { ...stable, timestep_spacing: "linspace", use_karras_sigmas: true };
+    expect([...scheduleFromConfig(karras).plan(3).timesteps]).toEqual([999, 500, 0]);
+    const { sigmas } = scheduleFromConfig(karras, "euler").plan(3);
+    expect(sigmas[1]).toBeCloseTo(karrasSigmas(3, sigmas[2]!, sigmas[0]!)[1]!, 9);
+  });
+
+  it("shifts a flow by the size of the picture", () => {
+    const flux = scheduleFromConfig({ _class_name: "FlowMatchEulerDiscreteScheduler", use_dynamic_shifting: true });
+    // Base and largest size are trained with μ = 0.5 and 1.15.
+    const small = flux.plan(3, { imageSequenceLength: 256 });
+    expect(small.timesteps[1]).toBeCloseTo(1000 * (Math.exp(0.5) / (Math.exp(0.5) + 1 / 0.5005 - 1)), 9);
+    expect([...flux.plan(4, { imageSequenceLength: 4096 }).sigmas]).toEqual([...flux.plan(4, { mu: 1.15 }).sigmas]);
+    expect(() => flux.plan(3)).toThrow(/imageSequenceLength/);
+  });
+
+  it("turns a reversed flow round: the same levels, timesteps from 0 up", () => {
+    const config = { _class_name: "FlowMatchEulerDiscreteScheduler", shift: 3 };
+    const plan = scheduleFromConfig(config).plan(4);
+    const reversed = scheduleFromConfig({ ...config, invert_sigmas: true });
+    expect(reversed.predictionType).toBe("reversed_flow_prediction");
+    expect([...reversed.plan(4).sigmas]).toEqual([...plan.sigmas]);
+    reversed.plan(4).timesteps.forEach((t, i) => {
+      expect(t).toBeCloseTo(1000 - plan.timesteps[i]!, 9);
+    });
+  });
+
+  it("takes the sampler that an option makes of a class", () => {
+    const solver = { ...stable, _class_name: "DPMSolverMultistepScheduler", algorithm_type: "sde-dpmsolver++" };
+    expect(scheduleFromConfig(solver).sampler).toBe("dpmpp-2m-sde");
+    expect(scheduleFromConfig(solver, "dpmpp-2m").plan(5).settings.algorithm).toBeUndefined();
+    const flow = { _class_name: "FlowMatchEulerDiscreteScheduler", stochastic_sampling: true };
+    expect(scheduleFromConfig(flow).sampler).toBe("consistency");
+  });
+
+  it("names what it does not support, and what looks like it", () => {
+    const of = (extra: object) => () => scheduleFromConfig({ ...stable, ...extra });
+    expect(of({ _class_name: "EulerDiscretScheduler" })).toThrow(/expected EulerDiscreteScheduler/);
+    expect(of({ _class_name: "VQDiffusionScheduler" })).toThrow(RangeError);
+    expect(of({ timestep_spacin: "leading" })).toThrow(/did you mean timestep_spacing/);
+    expect(of({ prediction_type: "score" })).toThrow(/prediction_type/);
+    expect(of({ _class_name: "DDPMScheduler", variance_type: "learned" })).toThrow(/variance_type/);
+    expect(of({ _class_name: "DPMSolverMultistepScheduler", algorithm_type: "dpmsolver" })).toThrow(/sigma_min/);
+    expect(of({ _class_name: "UniPCMultistepScheduler", solver_p: "x" })).toThrow(/solver_p/);
+    expect(of({ beta_start: "small" })).toThrow(TypeError);
+    expect(of({ beta_schedule: 3 })).toThrow(TypeError);
+    expect(of({ trained_betas: ["a"] })).toThrow(/list of numbers/);
     expect(() => scheduleFromConfig(stable).plan(0)).toThrow(RangeError);
     expect(() => scheduleFromConfig(stable).plan([10, 20])).toThrow(/falling/);
+    expect(() => scheduleFromConfig({ ...stable, _class_name: "LCMScheduler" }).plan(51)).toThrow(/1…50/);
   });
 });

@@ -1,0 +1,62 @@
+import type { TimestepLookup } from "../adapters.js";
+import type { SamplerSettings } from "../samplers/index.js";
+
+/** The noise levels of one run: what a sampler and a denoiser adapter need to know. */
+export interface SamplingPlan extends TimestepLookup {
+  /** steps + 1 noise levels, falling, or rising for a sampler that inverts. */
+  readonly sigmas: Float64Array;
+  /** The timestep of each level but the last. */
+  readonly timesteps: Float64Array;
+  /** Standard normal noise times this is where the run starts; for inversion, what latents are multiplied by. */
+  readonly initialScale: number;
+  /** Options for the sampler that follow from the configuration. */
+  readonly settings: SamplerSettings;
+  /** The state x₀ + σε times this is the state of the training process: the latents that a decoder gets at the end. */
+  signal(sigma: number): number;
+}
+
+/** What one run may say beside its number of steps. */
+export interface RunOptions {
+  /** Noise levels s = 1…0 of a flow before shifting, instead of evenly spaced ones. */
+  readonly sigmas?: readonly number[];
+  /** The shift of a flow with dynamic shifting. */
+  readonly mu?: number;
+  /** Tokens of the picture, from which `mu` follows as the model was trained. */
+  readonly imageSequenceLength?: number;
+}
+
+/** Levels as a grid chooses them. */
+export interface Levels {
+  readonly sigmas: Float64Array;
+  readonly timesteps: Float64Array;
+  /** Default 1/signal(σ₀): a state of the training process. */
+  readonly initialScale?: number;
+  readonly settings?: SamplerSettings;
+}
+
+/** A plan that gives each chosen level its own timestep back. */
+export function planOf(levels: Levels, lookup: TimestepLookup, settings: SamplerSettings = {}): SamplingPlan {
+  const { sigmas, timesteps } = levels;
+  const { signal = (sigma: number) => 1 / Math.sqrt(1 + sigma ** 2) } = lookup;
+  const evaluated = levels.settings?.takeoffs ?? sigmas;
+  const timestepBySigma = new Map(Array.from(timesteps, (t, i) => [evaluated[i]!, t]));
+  return {
+    ...(lookup.sigmaData !== undefined && { sigmaData: lookup.sigmaData }),
+    ...(lookup.sigmaMin !== undefined && { sigmaMin: lookup.sigmaMin }),
+    sigmas,
+    timesteps,
+    initialScale: levels.initialScale ?? 1 / signal(sigmas[0]!),
+    settings: { ...settings, ...levels.settings, timesteps },
+    timestepOf: (sigma) => timestepBySigma.get(sigma) ?? lookup.timestepOf(sigma),
+    signal,
+  };
+}
+
+/** @throws RangeError unless the timesteps fall and are in range */
+export function customTimesteps(timesteps: readonly number[], trained: number): Float64Array {
+  const isFalling = timesteps.every((t, i) => t >= 0 && t < trained && (i === 0 || t < timesteps[i - 1]!));
+  if (timesteps.length === 0 || !isFalling) {
+    throw new RangeError(`plan: expected falling timesteps below ${trained}, got [${timesteps.join(", ")}]`);
+  }
+  return Float64Array.from(timesteps);
+}
