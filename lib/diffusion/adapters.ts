@@ -1,9 +1,9 @@
 import { Tensor } from "../tensor/index.js";
-import type { Condition, Denoiser, Predictor } from "./contracts.js";
+import type { Condition, Denoised, Denoiser, Predictor } from "./contracts.js";
 
 /**
- * What a network was trained to predict. All but the last four are words of `scheduler_config.json`; those four are
- * flow_prediction with time turned round, F of Karras et al., its v form, and the F of consistency models.
+ * What a network was trained to predict. The first four are words of `scheduler_config.json`; the others are
+ * flow_prediction with time turned round, F of Karras et al., its v form, the F of consistency models, and ∇log p.
  */
 export type PredictionType =
   | "epsilon"
@@ -13,7 +13,8 @@ export type PredictionType =
   | "reversed_flow_prediction"
   | "edm"
   | "edm_v_prediction"
-  | "consistency";
+  | "consistency"
+  | "score";
 
 /** Finds the timestep of a noise level, and how networks of its kind see a state; every schedule of this layer is one. */
 export interface TimestepLookup {
@@ -119,6 +120,14 @@ export function fromConsistency(predict: Predictor, schedule: TimestepLookup): D
   });
 }
 
+/**
+ * A network that predicts the score ∇log p of x₀ + σε as a Denoiser, by Tweedie's formula: x̂₀ = x + σ²·score.
+ * @see Song et al. 2020, arXiv:2011.13456
+ */
+export function fromScore(predict: Predictor, schedule: TimestepLookup): Denoiser {
+  return adapt(predict, schedule, (sigma) => ({ input: 1, ofState: 0, ofPrediction: -sigma }));
+}
+
 /** The adapter of each prediction type. */
 export const denoiserFrom: Readonly<Record<PredictionType, typeof fromEpsilon>> = {
   epsilon: fromEpsilon,
@@ -129,6 +138,7 @@ export const denoiserFrom: Readonly<Record<PredictionType, typeof fromEpsilon>> 
   edm: fromEdm,
   edm_v_prediction: fromEdmV,
   consistency: fromConsistency,
+  score: fromScore,
 };
 
 function adapt(
@@ -141,16 +151,16 @@ function adapt(
     sigma: number,
     condition: Condition | undefined,
     mix: (state: number, epsilon: number) => number,
-  ): Promise<Tensor<"float32">> => {
+  ): Promise<Denoised> => {
     const { input = (schedule.signal ?? variancePreserving)(sigma), ofState, ofPrediction } = preconditioning(sigma);
     const scaled = new Tensor(
       "float32",
       x.data.map((value) => value * input),
       x.shape,
     );
-    const { data } = meanOf(await predict(scaled, schedule.timestepOf(sigma), condition), x);
-    const out = x.data.map((value, i) => mix(value, ofState * value + ofPrediction * data[i]!));
-    return new Tensor("float32", out, x.shape);
+    const { mean, variance } = split(await predict(scaled, schedule.timestepOf(sigma), condition), x);
+    const out = x.data.map((value, i) => mix(value, ofState * value + ofPrediction * mean[i]!));
+    return Object.assign(new Tensor("float32", out, x.shape), variance && { variance });
   };
   return Object.assign(
     (x: Tensor<"float32">, sigma: number, condition?: Condition) =>
@@ -162,9 +172,9 @@ function adapt(
   );
 }
 
-/** The prediction itself, or the first half of the channels of a network that also predicts a variance. */
-function meanOf(prediction: Tensor<"float32">, x: Tensor<"float32">): Tensor<"float32"> {
-  if (prediction.size === x.size) return prediction;
+/** The prediction, and the second half of the channels of a network that also predicts a variance. */
+function split(prediction: Tensor<"float32">, x: Tensor<"float32">): { mean: Float32Array; variance?: Tensor<"float32"> } {
+  if (prediction.size === x.size) return { mean: prediction.data };
   const [batch = 1, channels = 0] = x.shape;
   if (prediction.size !== 2 * x.size || prediction.shape[1] !== 2 * channels) {
     throw new RangeError(
@@ -172,7 +182,12 @@ function meanOf(prediction: Tensor<"float32">, x: Tensor<"float32">): Tensor<"fl
     );
   }
   const perItem = x.size / batch;
-  const mean = new Float32Array(x.size);
-  for (let b = 0; b < batch; b++) mean.set(prediction.data.subarray(2 * b * perItem, (2 * b + 1) * perItem), b * perItem);
-  return new Tensor("float32", mean, x.shape);
+  const half = (which: 0 | 1): Float32Array => {
+    const out = new Float32Array(x.size);
+    for (let b = 0; b < batch; b++) {
+      out.set(prediction.data.subarray((2 * b + which) * perItem, (2 * b + which + 1) * perItem), b * perItem);
+    }
+    return out;
+  };
+  return { mean: half(0), variance: new Tensor("float32", half(1), x.shape) };
 }

@@ -8,6 +8,8 @@ export interface DpmSinglestepOptions extends SamplerOptions, DpmSolverOptions {
   readonly order?: number;
   /** Ends with blocks of lower order; default true, and always where the levels end at 0 or do not fill the last block. */
   readonly lowerOrderFinal?: boolean;
+  /** Steps of the whole run, where these are the rest of one; default as many as there are. */
+  readonly totalSteps?: number;
   /** Where the noise of the sde algorithms comes from. */
   readonly rng?: NoiseSource;
 }
@@ -25,7 +27,11 @@ export async function* dpmpp2s(
 ): AsyncGenerator<Step, void, undefined> {
   const { algorithm = "dpmsolver++", solverType = "midpoint" } = options;
   const path = new Trajectory(denoiser, x, sigmas, options);
-  const orders = blockOrders(sigmas, options);
+  const { totalSteps = sigmas.length - 1 } = options;
+  // The rest of a run may start within a block, which then has fewer calls.
+  const orders = blockOrders(totalSteps, sigmas.at(-1) === 0, options)
+    .slice(totalSteps + 1 - sigmas.length)
+    .map((order, i) => Math.min(order, i + 1));
   let predictions: ArrayLike<number>[] = [];
   let start = path.state;
   for (const interval of path.intervals()) {
@@ -48,10 +54,9 @@ export async function* dpmpp2s(
 }
 
 /** The order of each level's step: 1…k within every block, lower blocks at the end. */
-function blockOrders(sigmas: Float64Array, { order = 2, lowerOrderFinal = true }: DpmSinglestepOptions): number[] {
-  const steps = sigmas.length - 1;
+function blockOrders(steps: number, endsAtZero: boolean, { order = 2, lowerOrderFinal = true }: DpmSinglestepOptions): number[] {
   const block = Array.from({ length: order }, (_, i) => i + 1);
-  const isLowered = lowerOrderFinal || steps % order !== 0 || sigmas.at(-1) === 0;
+  const isLowered = lowerOrderFinal || steps % order !== 0 || endsAtZero;
   const blocks = (n: number): number[] => Array.from({ length: n }, () => block).flat();
   if (!isLowered || order === 1) return blocks(steps / order);
   if (order === 2) return steps % 2 === 0 ? [...blocks(steps / 2 - 1), 1, 1] : [...blocks((steps - 1) / 2), 1];

@@ -1,5 +1,6 @@
 import type { Sampler } from "../contracts.js";
 import { type AnnealedLangevinOptions, annealedLangevin } from "./annealed-langevin.js";
+import type { ChurnOptions } from "./churn.js";
 import { type ConsistencyOptions, consistency, lcm } from "./consistency.js";
 import { type DdimOptions, ddim } from "./ddim.js";
 import { type DdimInverseOptions, ddimInverse } from "./ddim-inverse.js";
@@ -17,11 +18,13 @@ import { heun } from "./heun.js";
 import { type IpndmOptions, ipndm } from "./ipndm.js";
 import { type LmsOptions, lms } from "./lms.js";
 import { type PndmOptions, pndm } from "./pndm.js";
+import { type PredictorCorrectorOptions, predictorCorrector } from "./predictor-corrector.js";
 import { type SaSolverOptions, saSolver } from "./sa-solver.js";
 import { type TcdOptions, tcd } from "./tcd.js";
 import { type UniPcOptions, unipc } from "./unipc.js";
 
 export { type AnnealedLangevinOptions, annealedLangevin } from "./annealed-langevin.js";
+export type { ChurnOptions } from "./churn.js";
 export { type ConsistencyOptions, consistency, lcm } from "./consistency.js";
 export { type DdimOptions, ddim } from "./ddim.js";
 export { type DdimInverseOptions, ddimInverse } from "./ddim-inverse.js";
@@ -41,12 +44,14 @@ export { type IpndmOptions, ipndm } from "./ipndm.js";
 export { type LmsOptions, lms } from "./lms.js";
 export type { MultistepOptions } from "./multistep.js";
 export { type PndmGrid, type PndmOptions, pndm } from "./pndm.js";
+export { type PredictorCorrectorOptions, predictorCorrector } from "./predictor-corrector.js";
 export { type SaSolverOptions, saSolver } from "./sa-solver.js";
 export { type TcdOptions, tcd } from "./tcd.js";
 export { type UniPcOptions, unipc } from "./unipc.js";
 
 /** Every option of every sampler; each takes what concerns it. */
 export type SamplerSettings = AnnealedLangevinOptions &
+  ChurnOptions &
   ConsistencyOptions &
   DdimInverseOptions &
   DdimOptions &
@@ -60,6 +65,7 @@ export type SamplerSettings = AnnealedLangevinOptions &
   IpndmOptions &
   LmsOptions &
   PndmOptions &
+  PredictorCorrectorOptions &
   SaSolverOptions &
   TcdOptions &
   UniPcOptions;
@@ -77,7 +83,7 @@ export type SamplerSettings = AnnealedLangevinOptions &
  * | a flow-matching model | `euler`, `flow-heun`, `dpmpp-2m` | 20–30 |
  * | a consistency, latent consistency or trajectory consistency model | `consistency`, `lcm`, `tcd` | 1–8 |
  * | a denoising diffusion GAN | `few-step` | 4 |
- * | a score network without a schedule (NCSN) | `annealed-langevin` | levels × 5–10 |
+ * | a score network (NCSN, score SDE) | `annealed-langevin`, `predictor-corrector` | levels × 2–10 |
  */
 export type SamplerName =
   | "annealed-langevin"
@@ -102,6 +108,7 @@ export type SamplerName =
   | "lcm"
   | "lms"
   | "pndm"
+  | "predictor-corrector"
   | "sa-solver"
   | "tcd"
   | "unipc";
@@ -130,6 +137,7 @@ export const samplers: Readonly<Record<SamplerName, Sampler<SamplerSettings>>> =
   lcm,
   lms,
   pndm,
+  "predictor-corrector": predictorCorrector,
   "sa-solver": saSolver,
   tcd,
   unipc,
@@ -159,6 +167,7 @@ export const samplerOrder: Readonly<Record<SamplerName, number | undefined>> = {
   lcm: undefined,
   lms: 2,
   pndm: 2,
+  "predictor-corrector": undefined,
   "sa-solver": undefined,
   tcd: undefined,
   unipc: 2,

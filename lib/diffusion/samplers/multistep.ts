@@ -4,11 +4,14 @@ export interface MultistepOptions {
   readonly order?: number;
   /** Lowers the order at the end of runs of fewer than 15 steps, which is steadier; default true. */
   readonly lowerOrderFinal?: boolean;
+  /** Steps of the whole run, where these are the rest of one; default as many as there are. */
+  readonly totalSteps?: number;
 }
 
 /** The order of step `index` of `steps`: it grows from 1 with the calls there are, and falls to 1 at the end of short runs. */
-export function multistepOrder(index: number, steps: number, { order = 2, lowerOrderFinal = true }: MultistepOptions): number {
-  const atEnd = lowerOrderFinal && steps < 15 ? steps - index : order;
+export function multistepOrder(index: number, steps: number, options: MultistepOptions): number {
+  const { order = 2, lowerOrderFinal = true, totalSteps = steps } = options;
+  const atEnd = lowerOrderFinal && totalSteps < 15 ? steps - index : order;
   return Math.min(order, index + 1, atEnd);
 }
 

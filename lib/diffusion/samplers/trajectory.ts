@@ -1,6 +1,6 @@
 import { Tensor } from "../../tensor/index.js";
 import { clipDenoised } from "../clip.js";
-import type { Denoiser, NoiseSource, SamplerOptions, Step } from "../contracts.js";
+import type { Denoised, Denoiser, NoiseSource, SamplerOptions, Step } from "../contracts.js";
 
 /** One interval of the noise levels. */
 export interface Interval {
@@ -50,7 +50,7 @@ export class Trajectory {
   }
 
   /** The denoiser's x̂₀ for `state` at `sigma`, before clipping. */
-  async predict(sigma: number, state: Float64Array = this.state): Promise<Tensor<"float32">> {
+  async predict(sigma: number, state: Float64Array = this.state): Promise<Denoised> {
     this.#options.signal?.throwIfAborted();
     const denoised = await this.#denoiser(this.#tensor(state), sigma, this.#options.condition);
     if (denoised.size === state.length) return denoised;

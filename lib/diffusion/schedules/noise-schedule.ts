@@ -45,3 +45,12 @@ export function noiseSchedule(alphasCumprod: Float64Array, noSignal: number = al
     },
   };
 }
+
+/** A schedule whose timesteps are a function of σ; its lists hold the levels of `timesteps`, which rise in σ. */
+export function continuousNoise(
+  timesteps: Float64Array,
+  process: Pick<NoiseSchedule, "sigmaAt" | "timestepOf"> & { readonly signal: (sigma: number) => number },
+): NoiseSchedule {
+  const sigmas = timesteps.map(process.sigmaAt);
+  return { ...process, sigmas, alphasCumprod: sigmas.map((sigma) => process.signal(sigma) ** 2) };
+}

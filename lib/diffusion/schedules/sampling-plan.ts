@@ -13,6 +13,8 @@ export interface SamplingPlan extends TimestepLookup {
   readonly settings: SamplerSettings;
   /** The state x₀ + σε times this is the state of the training process: the latents that a decoder gets at the end. */
   signal(sigma: number): number;
+  /** The rest of the run from a step on, as after noising a picture to sigmas[step]: x₀ + sigmas[step]·ε. */
+  from(step: number): SamplingPlan;
 }
 
 /** What one run may say beside its number of steps. */
@@ -40,16 +42,37 @@ export function planOf(levels: Levels, lookup: TimestepLookup, settings: Sampler
   const { signal = (sigma: number) => 1 / Math.sqrt(1 + sigma ** 2) } = lookup;
   const evaluated = levels.settings?.takeoffs ?? sigmas;
   const timestepBySigma = new Map(Array.from(timesteps, (t, i) => [evaluated[i]!, t]));
+  const all: SamplerSettings = { ...settings, ...levels.settings, timesteps };
   return {
-    ...(lookup.sigmaData !== undefined && { sigmaData: lookup.sigmaData }),
-    ...(lookup.sigmaMin !== undefined && { sigmaMin: lookup.sigmaMin }),
+    ...lookup,
     sigmas,
     timesteps,
     initialScale: levels.initialScale ?? 1 / signal(sigmas[0]!),
-    settings: { ...settings, ...levels.settings, timesteps },
+    settings: all,
     timestepOf: (sigma) => timestepBySigma.get(sigma) ?? lookup.timestepOf(sigma),
     signal,
+    from: (step) => {
+      if (!Number.isInteger(step) || step < 0 || step >= timesteps.length) {
+        throw new RangeError(`SamplingPlan.from: step must be 0…${timesteps.length - 1}, got ${step}`);
+      }
+      const rest = {
+        ...all,
+        totalSteps: all.totalSteps ?? timesteps.length,
+        ...(all.landings && { landings: all.landings.subarray(step) }),
+        ...(all.takeoffs && { takeoffs: all.takeoffs.subarray(step) }),
+      };
+      return planOf({ sigmas: sigmas.subarray(step), timesteps: timesteps.subarray(step) }, lookup, rest);
+    },
   };
+}
+
+/** A number of steps. @throws RangeError if it is a list of timesteps, or not in 1…most */
+export function requireSteps(steps: number | readonly number[], most: number = Number.POSITIVE_INFINITY): number {
+  if (typeof steps === "number" && Number.isInteger(steps) && steps >= 1 && steps <= most) return steps;
+  if (typeof steps === "number") {
+    throw new RangeError(`plan: steps must be 1…${Number.isFinite(most) ? most : "any whole number"}, got ${steps}`);
+  }
+  throw new RangeError("plan: this schedule chooses its own timesteps; give a number of steps");
 }
 
 /** @throws RangeError unless the timesteps fall and are in range */

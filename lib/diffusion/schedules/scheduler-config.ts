@@ -1,29 +1,30 @@
 import { nearestNames } from "../../runtime/feeds.js";
 import type { PredictionType } from "../adapters.js";
 import type { Clip } from "../clip.js";
-import type { DpmAlgorithm, SamplerName, SamplerSettings } from "../samplers/index.js";
+import { type DpmAlgorithm, type SamplerName, type SamplerSettings, samplers } from "../samplers/index.js";
 import { alphasCumprod, betas, rescaleZeroTerminalSnr } from "./betas.js";
-import { type NoiseSchedule, noiseSchedule } from "./noise-schedule.js";
 import {
   consistencyLevels,
   consistencyNoise,
   edmLevels,
   edmNoise,
-  flowLevels,
-  flowNoise,
   ipndmLevels,
   ipndmNoise,
-} from "./other-levels.js";
-import { planOf, type RunOptions, type SamplingPlan } from "./sampling-plan.js";
+  scoreLevels,
+  scoreNoise,
+} from "./continuous-levels.js";
+import { flowLevels, flowNoise } from "./flow-levels.js";
+import { type NoiseSchedule, noiseSchedule } from "./noise-schedule.js";
+import { checkedOption } from "./option-checks.js";
+import { type Levels, planOf, type RunOptions, type SamplingPlan } from "./sampling-plan.js";
 import {
   defaultOptions,
   ignoredOptions,
-  optionChoices,
   type SchedulerClass,
   type SchedulerOptions,
   schedulerClasses,
 } from "./scheduler-options.js";
-import { variancePreservingLevels } from "./variance-preserving-levels.js";
+import { solverFlowLevels, variancePreservingLevels } from "./variance-preserving-levels.js";
 
 /** A `scheduler_config.json` as Diffusers writes it. */
 export type SchedulerConfig = Readonly<Record<string, unknown>>;
@@ -41,113 +42,89 @@ export interface DiffusionSchedule {
  * The schedule that a `scheduler_config.json` describes. Options that are absent have the defaults of the class that the
  * file names; options of other classes are left aside, as Diffusers does.
  * @param sampler another sampler than the class's own, run on the same training process; it takes the options of any class
- * @throws RangeError if the class or an option is unknown, or an option has a value that is not implemented; TypeError if
- *   it has another type
+ * @param overrides options over those of the file, which the class must have
+ * @throws RangeError if the class, the sampler or an option is unknown, or an option has a value that is not implemented;
+ *   TypeError if it has another type
  * @see https://huggingface.co/docs/diffusers/api/schedulers/overview
  */
-export function scheduleFromConfig(config: SchedulerConfig, sampler?: SamplerName): DiffusionSchedule {
+export function scheduleFromConfig(
+  config: SchedulerConfig,
+  sampler?: SamplerName,
+  overrides: SchedulerConfig = {},
+): DiffusionSchedule {
   const className = String(config._class_name ?? "DDIMScheduler");
-  const known = schedulerClasses[className];
-  if (!known) {
-    const near = nearestNames(className, Object.keys(schedulerClasses)).join(" or ");
-    throw new RangeError(
-      `scheduleFromConfig: the scheduler class ${className} is not supported; expected ${near || `one of ${Object.keys(schedulerClasses).join(", ")}`}`,
-    );
-  }
-  const options = readOptions(config, known, sampler !== undefined);
+  if (!Object.hasOwn(schedulerClasses, className)) throw unknown("scheduler class", className, Object.keys(schedulerClasses));
+  if (sampler !== undefined && !Object.hasOwn(samplers, sampler)) throw unknown("sampler", sampler, Object.keys(samplers));
+  const known = schedulerClasses[className]!;
+  const options = readOptions(config, overrides, className, sampler !== undefined);
   const name = sampler ?? ownSampler(known, options);
   const noise = trainedNoise(className, known, options);
   const settings = samplerSettings(name, known, options);
-  const { sigma_data: sigmaData } = options;
+  // How a network of this kind sees a state, beside its timesteps.
+  const scales = { sigmaData: options.sigma_data, ...(options.sigma_min !== null && { sigmaMin: options.sigma_min }) };
+  const chooseLevels = (steps: number | readonly number[], run: RunOptions): Levels => {
+    switch (known.process) {
+      case "variance-preserving": {
+        const request = { options, noise, sampler: name, steps, run };
+        return options.use_flow_sigmas ? solverFlowLevels(request) : variancePreservingLevels[name](request);
+      }
+      case "flow":
+        return flowLevels(options, steps, run);
+      case "edm":
+        return edmLevels(options, steps);
+      case "consistency":
+        return consistencyLevels(options, steps);
+      case "score":
+        return scoreLevels(options, steps);
+      case "ipndm":
+        return ipndmLevels(steps);
+    }
+  };
   return {
     sampler: name,
     predictionType: predictionType(known, options),
     noise,
-    plan: (steps, run = {}) => {
-      switch (known.process) {
-        case "flow":
-          return planOf(flowLevels(options, steps, run), { ...noise, signal: flowSignal }, settings);
-        case "edm":
-          return planOf(edmLevels(options, steps), { ...noise, signal: () => 1, sigmaData }, settings);
-        case "consistency": {
-          const lookup = { ...noise, signal: () => 1, sigmaData, sigmaMin: options.sigma_min! };
-          return planOf(consistencyLevels(options, steps), lookup, settings);
-        }
-        case "ipndm":
-          return planOf(ipndmLevels(steps), noise, settings);
-        case "variance-preserving": {
-          const levels = variancePreservingLevels[name]({ options, noise, sampler: name, steps, run });
-          return planOf(levels, isFlow(options) ? { ...flowNoise(options), signal: flowSignal } : noise, settings);
-        }
-      }
-    },
+    plan: (steps, run = {}) => planOf(chooseLevels(steps, run), { ...noise, ...scales }, settings),
   };
 }
 
-const flowSignal = (sigma: number): number => 1 / (1 + sigma);
-
-/** Whether a solver runs a flow-matching network. */
-function isFlow(options: SchedulerOptions): boolean {
-  return options.use_flow_sigmas;
+function unknown(what: string, name: string, names: readonly string[]): RangeError {
+  const near = nearestNames(name, names);
+  const hint = near.length > 0 ? `did you mean ${near.join(" or ")}?` : `expected one of ${names.join(", ")}`;
+  return new RangeError(`scheduleFromConfig: there is no ${what} "${name}"; ${hint}`);
 }
 
-/** Checks the file's options and completes them with the defaults of its class. */
-function readOptions(config: SchedulerConfig, { options: own }: SchedulerClass, takesAll: boolean): SchedulerOptions {
+/** Checks the file's options and the overrides, and completes them with the defaults of the file's class. */
+function readOptions(
+  config: SchedulerConfig,
+  overrides: SchedulerConfig,
+  className: string,
+  takesAll: boolean,
+): SchedulerOptions {
+  const { options: own } = schedulerClasses[className]!;
   const options: Record<string, unknown> = { ...defaultOptions, ...own };
-  for (const [name, value] of Object.entries(config)) {
+  for (const [name, value] of [...Object.entries(config), ...Object.entries(overrides)]) {
     if (name.startsWith("_") || ignoredOptions.has(name)) continue;
-    if (name === "predict_epsilon") {
-      // What prediction_type was called before Diffusers 0.11.
-      if (value === false) options.prediction_type = "sample";
-    } else if (!(name in defaultOptions)) {
-      const near = nearestNames(name, Object.keys(defaultOptions)).join(" or ");
-      throw new RangeError(
-        `scheduleFromConfig: no scheduler has an option ${name}; ${near ? `did you mean ${near}` : "leave it out"}?`,
-      );
-    } else if (takesAll || name in own) {
-      options[name] = checked(name as keyof SchedulerOptions, value, options[name]);
+    // What prediction_type was called before Diffusers 0.11.
+    if (name === "predict_epsilon") options.prediction_type = value === false ? "sample" : options.prediction_type;
+    else if (!Object.hasOwn(defaultOptions, name)) throw unknown("scheduler option", name, Object.keys(defaultOptions));
+    else if (takesAll || name in own) options[name] = checkedOption(name as keyof SchedulerOptions, value, options[name]);
+    else if (name in overrides) {
+      throw new RangeError(`scheduleFromConfig: ${className} has no option ${name}; choose a sampler that has it`);
     }
   }
   return options as unknown as SchedulerOptions;
-}
-
-const infinities: Readonly<Record<string, number>> = {
-  "-inf": Number.NEGATIVE_INFINITY,
-  "-Infinity": Number.NEGATIVE_INFINITY,
-  inf: Number.POSITIVE_INFINITY,
-  Infinity: Number.POSITIVE_INFINITY,
-};
-
-/** The value of an option, of the type that its default has. */
-function checked(name: keyof SchedulerOptions, given: unknown, fallback: unknown): unknown {
-  // JSON has no infinity: it is written as text.
-  const value = typeof given === "string" && given in infinities ? infinities[given] : given;
-  const choices: readonly unknown[] | undefined = optionChoices[name];
-  if (choices && !(value === null || value === undefined) && typeof value !== typeof choices.at(-1)) {
-    throw new TypeError(`scheduleFromConfig: ${name} must be one of ${JSON.stringify(choices)}, got ${JSON.stringify(given)}`);
-  }
-  if (value === null || value === undefined) return fallback;
-  if (choices) {
-    if (choices.includes(value)) return value;
-    throw new RangeError(
-      `scheduleFromConfig: ${name} = ${JSON.stringify(given)} is not supported; expected one of ${JSON.stringify(choices)}`,
-    );
-  }
-  const isNumbers = Array.isArray(value) && value.every((v) => typeof v === "number");
-  const expected =
-    Array.isArray(fallback) || name === "trained_betas" ? "list of numbers" : fallback === null ? "number" : typeof fallback;
-  if (expected === "list of numbers" ? isNumbers : typeof value === expected) return value;
-  throw new TypeError(`scheduleFromConfig: ${name} must be a ${expected}, got ${JSON.stringify(given)}`);
 }
 
 /** Classes that leave 2⁻²⁴ of the signal's variance where a schedule ends in pure noise; the others leave none. */
 const leavesSignal = /^(Euler|DPMSolver|UniPC)/;
 
 function trainedNoise(className: string, { process }: SchedulerClass, options: SchedulerOptions): NoiseSchedule {
-  if (process === "flow") return flowNoise(options);
-  if (process === "edm") return edmNoise();
-  if (process === "consistency") return consistencyNoise();
-  if (process === "ipndm") return ipndmNoise();
+  if (process === "flow" || options.use_flow_sigmas) return flowNoise(options);
+  if (process === "edm") return edmNoise(options);
+  if (process === "consistency") return consistencyNoise(options);
+  if (process === "score") return scoreNoise(options);
+  if (process === "ipndm") return ipndmNoise(options);
   const { trained_betas: trained, num_train_timesteps: count, beta_schedule: schedule } = options;
   const plain = trained
     ? Float64Array.from(trained)
@@ -167,6 +144,8 @@ function predictionType({ process }: SchedulerClass, options: SchedulerOptions):
       throw new RangeError(`scheduleFromConfig: an EDM network predicts "epsilon" or "v_prediction", got "${type}"`);
     case "consistency":
       return "consistency";
+    case "score":
+      return "score";
     case "ipndm":
       return "v_prediction";
     case "variance-preserving":
@@ -195,7 +174,7 @@ function samplerSettings(name: SamplerName, { process }: SchedulerClass, options
   const isClipped = clip !== undefined && name !== "tcd" && (name !== "unipc" || options.predict_x0);
   return {
     ...(isClipped && { clip }),
-    variance: String(options.variance_type).startsWith("fixed_large") ? "fixed_large" : "fixed_small",
+    variance: varianceOf(options.variance_type),
     ...(name !== "lms" && { order: options.solver_order }),
     ...(isDpm && { algorithm: algorithm as DpmAlgorithm }),
     solverType: solverType === "heun" ? "heun" : "midpoint",
@@ -211,8 +190,16 @@ function samplerSettings(name: SamplerName, { process }: SchedulerClass, options
     rungeKutta: !options.skip_prk_steps,
     averaged: predicts === "v_prediction" ? "v" : "epsilon",
     noiseScale: options.s_noise,
+    correctorSteps: options.correct_steps,
+    snr: options.snr,
     ...(name === "lcm" && { timestepScaling: options.timestep_scaling }),
   };
+}
+
+/** The reverse variance; its log and itself are the same to a sampler. */
+function varianceOf(type: string | null): NonNullable<SamplerSettings["variance"]> {
+  if (type === "learned" || type === "learned_range") return type;
+  return type?.startsWith("fixed_large") ? "fixed_large" : "fixed_small";
 }
 
 function clipOf(process: SchedulerClass["process"], options: SchedulerOptions): Clip | undefined {

@@ -2,7 +2,10 @@ import type { SamplerName } from "../samplers/index.js";
 import type { BetaSchedule } from "./betas.js";
 import type { TimestepSpacing } from "./spacing.js";
 
-/** The options of `scheduler_config.json` that change numbers, under Diffusers' names. */
+/**
+ * The options of `scheduler_config.json` that change numbers, under Diffusers' names.
+ * @see https://huggingface.co/docs/diffusers/api/schedulers/overview
+ */
 export interface SchedulerOptions {
   readonly num_train_timesteps: number;
   readonly beta_start: number;
@@ -61,6 +64,9 @@ export interface SchedulerOptions {
   readonly shift_terminal: number | null;
   readonly invert_sigmas: boolean;
   readonly stochastic_sampling: boolean;
+  readonly snr: number;
+  readonly correct_steps: number;
+  readonly sampling_eps: number;
 }
 
 /** What an option is where neither the file nor the class says anything. */
@@ -122,6 +128,9 @@ export const defaultOptions: SchedulerOptions = {
   shift_terminal: null,
   invert_sigmas: false,
   stochastic_sampling: false,
+  snr: 0.15,
+  correct_steps: 1,
+  sampling_eps: 1e-5,
 };
 
 /** The values an option may have. */
@@ -129,7 +138,7 @@ export const optionChoices: { readonly [K in keyof SchedulerOptions]?: readonly 
   beta_schedule: ["linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid"],
   prediction_type: ["epsilon", "v_prediction", "sample", "flow_prediction"],
   timestep_spacing: ["linspace", "leading", "trailing"],
-  variance_type: [null, "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log"],
+  variance_type: [null, "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"],
   final_sigmas_type: ["zero", "sigma_min"],
   interpolation_type: ["linear", "log_linear"],
   timestep_type: ["discrete", "continuous"],
@@ -141,6 +150,29 @@ export const optionChoices: { readonly [K in keyof SchedulerOptions]?: readonly 
   tau_func: [null],
 };
 
+/** The least and the most that a number may be; the others may be any. */
+export const optionLimits: { readonly [K in keyof SchedulerOptions]?: readonly [least: number, most: number] } = {
+  num_train_timesteps: [1, 100_000],
+  beta_start: [0, 1],
+  beta_end: [0, 1],
+  steps_offset: [0, 1000],
+  clip_sample_range: [0, Number.MAX_VALUE],
+  dynamic_thresholding_ratio: [0, 1],
+  sample_max_value: [1, Number.MAX_VALUE],
+  flow_shift: [1e-6, 1e6],
+  shift: [1e-6, 1e6],
+  sigma_min: [1e-9, 1e6],
+  sigma_max: [1e-9, 1e6],
+  sigma_data: [1e-9, 1e6],
+  rho: [0.1, 1000],
+  solver_order: [1, 3],
+  predictor_order: [1, 4],
+  corrector_order: [0, 4],
+  original_inference_steps: [1, 100_000],
+  shift_terminal: [0, 0.999],
+  correct_steps: [0, 100],
+};
+
 /** Options that say nothing about numbers, or that only Diffusers' own code reads. */
 export const ignoredOptions: ReadonlySet<string> = new Set([
   "tensor_format",
@@ -150,7 +182,7 @@ export const ignoredOptions: ReadonlySet<string> = new Set([
 ]);
 
 /** How a class's networks were trained: which process, and so which levels and input scale they know. */
-export type TrainingProcess = "variance-preserving" | "flow" | "edm" | "consistency" | "ipndm";
+export type TrainingProcess = "variance-preserving" | "flow" | "edm" | "consistency" | "score" | "ipndm";
 
 /** A scheduler class of Diffusers. */
 export interface SchedulerClass {
@@ -278,6 +310,16 @@ export const schedulerClasses: Readonly<Record<string, SchedulerClass>> = {
     ...own("predictor_order", "corrector_order", "tau_func", "lower_order_final", "lambda_min_clipped", "variance_type"),
     algorithm_type: "data_prediction",
   }),
+  ScoreSdeVeScheduler: {
+    sampler: "predictor-corrector",
+    process: "score",
+    options: {
+      ...own("snr", "correct_steps", "sampling_eps"),
+      num_train_timesteps: 2000,
+      sigma_min: 0.01,
+      sigma_max: 1348,
+    },
+  },
   TCDScheduler: variancePreserving("tcd", { ...latentConsistency }),
   UniPCMultistepScheduler: variancePreserving("unipc", {
     ...solver,

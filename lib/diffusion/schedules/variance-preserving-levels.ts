@@ -1,6 +1,6 @@
-import type { SamplerName } from "../samplers/index.js";
+import { risingSamplers, type SamplerName } from "../samplers/index.js";
 import type { NoiseSchedule } from "./noise-schedule.js";
-import { customTimesteps, type Levels, type RunOptions } from "./sampling-plan.js";
+import { customTimesteps, type Levels, type RunOptions, requireSteps } from "./sampling-plan.js";
 import type { SchedulerOptions } from "./scheduler-options.js";
 import { betaSigmas, exponentialSigmas, karrasSigmas, type SigmaRamp } from "./sigma-ramps.js";
 import { roundHalfEven, spacedTimesteps } from "./spacing.js";
@@ -40,6 +40,7 @@ export const variancePreservingLevels: Readonly<Record<SamplerName, LevelsRule>>
   lcm: distilled,
   lms: interpolated,
   pndm: whole,
+  "predictor-corrector": interpolated,
   "sa-solver": exponential,
   tcd: distilled,
   unipc: exponential,
@@ -93,7 +94,6 @@ function interpolated({ options, noise, sampler, steps }: LevelsRequest): Levels
 /** One whole timestep more than steps, without the cleanest; ramps span all trained levels. */
 function exponential(request: LevelsRequest): Levels {
   const { options, noise, sampler, steps } = request;
-  if (options.use_flow_sigmas) return flowLevels(request);
   const ramp = rampOf(options);
   let timesteps: Float64Array;
   let levels: Float64Array;
@@ -121,27 +121,31 @@ function exponentialTimesteps(steps: number, options: SchedulerOptions, noise: N
 
 /** The levels of `exponential` the other way round, from the cleanest up to the noisiest. */
 function exponentialInverse({ options, noise, steps }: LevelsRequest): Levels {
-  if (typeof steps !== "number") throw new RangeError("plan: an inversion chooses its own timesteps; give a number of steps");
+  const count = requireSteps(steps);
   const kept = noise.sigmas.filter((sigma) => -Math.log(sigma) >= options.lambda_min_clipped).length;
   const isTrailing = options.timestep_spacing === "trailing";
-  const all = isTrailing ? spaced(steps, options, kept) : spaced(steps + 1, options, kept).subarray(1);
+  const all = isTrailing ? spaced(count, options, kept) : spaced(count + 1, options, kept).subarray(1);
   const ramp = rampOf(options);
   let timesteps = all.toReversed().map(roundHalfEven);
   let levels: Float64Array = timesteps.map((t) => noise.sigmaAt(t));
   if (ramp) {
-    levels = ramp(steps, noise.sigmas[0]!, noise.sigmas.at(-1)!).reverse();
+    levels = ramp(count, noise.sigmas[0]!, noise.sigmas.at(-1)!).reverse();
     timesteps = levels.map((sigma) => noise.timestepOf(sigma)).map(options.use_karras_sigmas ? roundHalfEven : Math.trunc);
   }
   return { sigmas: Float64Array.of(...levels, noise.sigmas[kept - 1]!), timesteps };
 }
 
-/** Levels of a flow s = σ/(1+σ), shifted towards noise. @see Esser et al. 2024, arXiv:2403.03206, eq. 23 */
-function flowLevels({ options, sampler, steps, run }: LevelsRequest): Levels {
-  if (typeof steps !== "number") throw new RangeError("plan: use_flow_sigmas takes a number of steps, not timesteps");
+/**
+ * Levels of a flow s = σ/(1+σ) as the solvers with use_flow_sigmas choose them, shifted towards noise.
+ * @see Esser et al. 2024, arXiv:2403.03206, eq. 23
+ */
+export function solverFlowLevels({ options, sampler, steps, run }: LevelsRequest): Levels {
+  if (risingSamplers.has(sampler)) throw new RangeError(`plan: ${sampler} has no levels of a flow; leave use_flow_sigmas out`);
+  const count = requireSteps(steps);
   const { num_train_timesteps: trained } = options;
   const shift = options.use_dynamic_shifting && run.mu !== undefined ? Math.exp(run.mu) : options.flow_shift;
-  const shares = Float64Array.from({ length: steps }, (_, i) => {
-    const s = ((1 - 1 / trained) * (steps - i)) / steps;
+  const shares = Float64Array.from({ length: count }, (_, i) => {
+    const s = ((1 - 1 / trained) * (count - i)) / count;
     return (shift * s) / (1 + (shift - 1) * s);
   });
   const levels = shares.map((s) => s / (1 - s));
@@ -154,9 +158,7 @@ function distilled({ options, noise, sampler, steps }: LevelsRequest): Levels {
   const { original_inference_steps: original } = options;
   let timesteps: Float64Array;
   if (typeof steps === "number") {
-    if (!Number.isInteger(steps) || steps < 1 || steps > original) {
-      throw new RangeError(`plan: steps must be 1…${original}, the original_inference_steps, got ${steps}`);
-    }
+    requireSteps(steps, original);
     const stride = Math.floor(noise.sigmas.length / original);
     timesteps = Float64Array.from({ length: steps }, (_, i) => (original - Math.floor((i * original) / steps)) * stride - 1);
   } else {
@@ -169,9 +171,9 @@ function distilled({ options, noise, sampler, steps }: LevelsRequest): Levels {
 
 /** From σ = 0, or the lowest trained level, up; each step is predicted as at the timestep it leads to. */
 function inverse({ options, noise, steps }: LevelsRequest): Levels {
-  if (typeof steps !== "number") throw new RangeError("plan: an inversion chooses its own timesteps; give a number of steps");
-  const timesteps = spaced(steps, options, noise.sigmas.length).map(roundHalfEven).reverse();
-  const stride = Math.floor(noise.sigmas.length / steps);
+  const count = requireSteps(steps);
+  const timesteps = spaced(count, options, noise.sigmas.length).map(roundHalfEven).reverse();
+  const stride = Math.floor(noise.sigmas.length / count);
   const start = options.set_alpha_to_one ? 0 : noise.sigmas[0]!;
   const takeoffs = timesteps.map((t) => (t >= stride ? noise.sigmaAt(t - stride) : start));
   const sigmas = Float64Array.of(takeoffs[0]!, ...timesteps.map((t) => noise.sigmaAt(t)));

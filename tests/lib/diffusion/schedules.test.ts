@@ -111,6 +111,39 @@ describe("spacedTimesteps", () => {
   });
 });
 
+describe("noising a picture", () => {
+  interface Noised {
+    className: string;
+    t: number;
+    config?: object;
+    steps?: number;
+    noised: number[];
+    velocity?: number[];
+  }
+  const read = <T>(name: string): T =>
+    JSON.parse(readFileSync(new URL(`../../golden/schedulers/${name}.json`, import.meta.url), "utf8")) as T;
+  const common = read<{ positions: number[]; input: number[]; noise: number[][] }>("common");
+  const x0 = common.positions.map((p) => common.input[p]!);
+  const noise = common.noise[0]!;
+  const latent = { beta_schedule: "scaled_linear", beta_start: 0.00085, beta_end: 0.012 };
+
+  it.each(read<Noised[]>("add-noise"))(
+    "for $className at $t of $steps steps is x₀ + σε",
+    ({ className, t, config, ...golden }) => {
+      const isFlow = className.startsWith("Flow");
+      const schedule = scheduleFromConfig({ _class_name: className, ...(isFlow ? {} : latent), ...config });
+      // Pictures are noised half way through runs of ten steps, where Diffusers' sixth step starts.
+      const sigma = golden.steps === undefined ? schedule.noise.sigmaAt(t) : schedule.plan(golden.steps).from(5).sigmas[0]!;
+      const signal = schedule.plan(10).signal(sigma);
+      const scale = /^(Euler|LMS|Heun|KDPM2)/.test(className) ? 1 : signal;
+      x0.forEach((value, i) => {
+        expect(Math.abs((value + sigma * noise[i]!) * scale - golden.noised[i]!)).toBeLessThan(2e-6 * scale * (1 + sigma));
+        if (golden.velocity) expect(Math.abs((noise[i]! - sigma * value) * signal - golden.velocity[i]!)).toBeLessThan(2e-6);
+      });
+    },
+  );
+});
+
 describe("scheduleFromConfig", () => {
   const stable = {
     _class_name: "PNDMScheduler",
@@ -166,6 +199,18 @@ describe("scheduleFromConfig", () => {
     expect(() => flux.plan(3)).toThrow(/imageSequenceLength/);
   });
 
+  it("goes on from a step with what is left of the run", () => {
+    const plan = scheduleFromConfig({ ...stable, _class_name: "DDIMScheduler", timestep_spacing: "linspace" }).plan(20);
+    const rest = plan.from(12);
+    expect([...rest.sigmas]).toEqual([...plan.sigmas.subarray(12)]);
+    expect([...rest.timesteps]).toEqual([...plan.timesteps.subarray(12)]);
+    expect([...rest.settings.landings!]).toEqual([...plan.settings.landings!.subarray(12)]);
+    expect(rest.settings.totalSteps).toBe(20);
+    expect(rest.timestepOf(rest.sigmas[1]!)).toBe(rest.timesteps[1]);
+    expect(rest.from(2).settings.totalSteps).toBe(20);
+    expect(() => plan.from(20)).toThrow(/0…19/);
+  });
+
   it("turns a reversed flow round: the same levels, timesteps from 0 up", () => {
     const config = { _class_name: "FlowMatchEulerDiscreteScheduler", shift: 3 };
     const plan = scheduleFromConfig(config).plan(4);
@@ -187,11 +232,17 @@ describe("scheduleFromConfig", () => {
 
   it("names what it does not support, and what looks like it", () => {
     const of = (extra: object) => () => scheduleFromConfig({ ...stable, ...extra });
-    expect(of({ _class_name: "EulerDiscretScheduler" })).toThrow(/expected EulerDiscreteScheduler/);
+    expect(of({ _class_name: "EulerDiscretScheduler" })).toThrow(/did you mean EulerDiscreteScheduler/);
+    expect(of({ _class_name: "constructor" })).toThrow(RangeError);
+    expect(of({ toString: 1 })).toThrow(/no scheduler option "toString"/);
+    expect(() => scheduleFromConfig(stable, "eulr" as never)).toThrow(/did you mean euler/);
+    expect(() => scheduleFromConfig(stable, undefined, { use_karras_sigmas: true })).toThrow(/PNDMScheduler has no option/);
+    expect(of({ num_train_timesteps: 1e12 })).toThrow(/1…100000/);
+    expect(of({ num_train_timesteps: 10.5 })).toThrow(/whole number/);
     expect(of({ _class_name: "VQDiffusionScheduler" })).toThrow(RangeError);
     expect(of({ timestep_spacin: "leading" })).toThrow(/did you mean timestep_spacing/);
     expect(of({ prediction_type: "score" })).toThrow(/prediction_type/);
-    expect(of({ _class_name: "DDPMScheduler", variance_type: "learned" })).toThrow(/variance_type/);
+    expect(of({ _class_name: "DDPMScheduler", variance_type: "guessed" })).toThrow(/variance_type/);
     expect(of({ _class_name: "DPMSolverMultistepScheduler", algorithm_type: "dpmsolver" })).toThrow(/sigma_min/);
     expect(of({ _class_name: "UniPCMultistepScheduler", solver_p: "x" })).toThrow(/solver_p/);
     expect(of({ beta_start: "small" })).toThrow(TypeError);
