@@ -56,9 +56,10 @@ export function fromV(predict: Predictor, schedule: TimestepLookup): Denoiser {
   }));
 }
 
-/** A network that predicts x₀ itself as a Denoiser. */
+/** A network that predicts x₀ itself as a Denoiser, which knows no ε̂ but (x − x̂₀)/σ. */
 export function fromSample(predict: Predictor, schedule: TimestepLookup): Denoiser {
-  return adapt(predict, schedule, (sigma) => ({ ofState: 1 / sigma, ofPrediction: -1 / sigma }));
+  const denoiser = adapt(predict, schedule, (sigma) => ({ ofState: 1 / sigma, ofPrediction: -1 / sigma }));
+  return (x, sigma, condition) => denoiser(x, sigma, condition);
 }
 
 /**

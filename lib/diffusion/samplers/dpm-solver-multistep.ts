@@ -63,7 +63,8 @@ async function* multistep(
     const prediction = algorithm.endsWith("++") ? denoised.data : path.slope(denoised, sigma);
     predictions = [prediction, ...predictions].slice(0, options.order ?? 2);
     const isLast = index === steps - 1;
-    const isFirstOrder = sigmaNext === 0 || (eulerAtFinal && isLast);
+    // Levels may repeat at the end of a ramp.
+    const isFirstOrder = sigmaNext === 0 || sigmaNext === sigma || (eulerAtFinal && isLast);
     const order = isFirstOrder ? 1 : multistepOrder(index, steps, options);
     const step = dpmStep(algorithm, sigma, sigmaNext);
     // λ between the last calls, in units of this step.

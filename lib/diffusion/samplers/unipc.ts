@@ -48,7 +48,7 @@ export async function* unipc(
       path.combine(kept, [...used, prediction], weights, { from: last.from });
     }
     predictions = [prediction, ...predictions].slice(0, order);
-    const atEnd = sigmaNext === 0 ? 1 : lowerOrderFinal ? steps - index : order;
+    const atEnd = sigmaNext === 0 || sigmaNext === sigma ? 1 : lowerOrderFinal ? steps - index : order;
     const rule: Rule = { sigma, sigmaNext, variant, predictX0 };
     const r = predictions
       .slice(1, Math.min(order, index + 1, atEnd))

@@ -135,7 +135,7 @@ export const defaultOptions: SchedulerOptions = {
 
 /** The values an option may have. */
 export const optionChoices: { readonly [K in keyof SchedulerOptions]?: readonly SchedulerOptions[K][] } = {
-  beta_schedule: ["linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid"],
+  beta_schedule: ["linear", "scaled_linear", "squaredcos_cap_v2", "exp", "laplace", "sigmoid"],
   prediction_type: ["epsilon", "v_prediction", "sample", "flow_prediction"],
   timestep_spacing: ["linspace", "leading", "trailing"],
   variance_type: [null, "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"],
@@ -199,30 +199,23 @@ function own(...names: readonly OptionName[]): Partial<SchedulerOptions> {
   return Object.fromEntries(names.map((name) => [name, defaultOptions[name]]));
 }
 
-const training = own(
-  "num_train_timesteps",
-  "beta_start",
-  "beta_end",
-  "beta_schedule",
-  "trained_betas",
-  "prediction_type",
-  "timestep_spacing",
-  "steps_offset",
-);
+const process = own("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type");
+const training = { ...process, ...own("timestep_spacing", "steps_offset") };
 const ramps = own("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas");
 const thresholds = own("thresholding", "dynamic_thresholding_ratio", "sample_max_value");
-const flows = own("use_flow_sigmas", "flow_shift", "use_dynamic_shifting", "time_shift_type");
+const flows = own("use_flow_sigmas", "flow_shift");
+const dynamic = own("use_dynamic_shifting", "time_shift_type");
 const latentBetas = { beta_start: 0.00085, beta_end: 0.012 };
 const discrete = { ...training, ...ramps };
-const solver = { ...training, ...ramps, ...thresholds, ...flows, ...own("solver_order", "solver_type", "lower_order_final") };
-const dpm = { ...solver, ...own("algorithm_type", "final_sigmas_type", "lambda_min_clipped", "variance_type", "euler_at_final") };
-const ancestor = {
+const solver = { ...process, ...ramps, ...thresholds, ...flows, ...own("solver_order", "solver_type", "lower_order_final") };
+const dpm = { ...solver, ...own("algorithm_type", "lambda_min_clipped", "variance_type") };
+const clipped = {
   ...training,
-  ...thresholds,
   ...own("clip_sample_range", "rescale_betas_zero_snr"),
   clip_sample: true,
   timestep_spacing: "leading",
 } as const;
+const ancestor = { ...clipped, ...thresholds } as const;
 const ddim = { ...ancestor, set_alpha_to_one: true } as const;
 const latentConsistency = {
   ...ddim,
@@ -255,16 +248,32 @@ export const schedulerClasses: Readonly<Record<string, SchedulerClass>> = {
       sigma_max: 80,
     },
   },
-  DDIMInverseScheduler: variancePreserving("ddim-inverse", { ...ddim }),
+  DDIMInverseScheduler: variancePreserving("ddim-inverse", { ...clipped, set_alpha_to_one: true }),
   DDIMParallelScheduler: variancePreserving("ddim", { ...ddim }),
   DDIMScheduler: variancePreserving("ddim", { ...ddim }),
   DDPMParallelScheduler: variancePreserving("ddpm", { ...ancestor, variance_type: "fixed_small" }),
   DDPMScheduler: variancePreserving("ddpm", { ...ancestor, variance_type: "fixed_small" }),
-  DEISMultistepScheduler: variancePreserving("deis", { ...solver, algorithm_type: "deis", solver_type: "logrho" }),
-  DPMSolverMultistepInverseScheduler: variancePreserving("dpmpp-2m-inverse", { ...dpm }),
-  DPMSolverMultistepScheduler: variancePreserving("dpmpp-2m", { ...dpm, ...own("use_lu_lambdas", "rescale_betas_zero_snr") }),
+  DEISMultistepScheduler: variancePreserving("deis", {
+    ...training,
+    ...solver,
+    ...dynamic,
+    algorithm_type: "deis",
+    solver_type: "logrho",
+  }),
+  DPMSolverMultistepInverseScheduler: variancePreserving("dpmpp-2m-inverse", { ...training, ...dpm, ...own("euler_at_final") }),
+  DPMSolverMultistepScheduler: variancePreserving("dpmpp-2m", {
+    ...training,
+    ...dpm,
+    ...dynamic,
+    ...own("euler_at_final", "final_sigmas_type", "use_lu_lambdas", "rescale_betas_zero_snr"),
+  }),
   DPMSolverSDEScheduler: variancePreserving("dpmpp-sde", { ...discrete, ...latentBetas }),
-  DPMSolverSinglestepScheduler: variancePreserving("dpmpp-2s", { ...dpm, lower_order_final: false }),
+  DPMSolverSinglestepScheduler: variancePreserving("dpmpp-2s", {
+    ...dpm,
+    ...dynamic,
+    ...own("final_sigmas_type"),
+    lower_order_final: false,
+  }),
   EDMDPMSolverMultistepScheduler: {
     sampler: "dpmpp-2m",
     process: "edm",
@@ -322,7 +331,9 @@ export const schedulerClasses: Readonly<Record<string, SchedulerClass>> = {
   },
   TCDScheduler: variancePreserving("tcd", { ...latentConsistency }),
   UniPCMultistepScheduler: variancePreserving("unipc", {
+    ...training,
     ...solver,
+    ...dynamic,
     ...own("predict_x0", "disable_corrector", "solver_p", "final_sigmas_type", "rescale_betas_zero_snr"),
     solver_type: "bh2",
   }),

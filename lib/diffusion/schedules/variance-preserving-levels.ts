@@ -112,27 +112,41 @@ function exponential(request: LevelsRequest): Levels {
 }
 
 function exponentialTimesteps(steps: number, options: SchedulerOptions, noise: NoiseSchedule): Float64Array {
-  // Levels with λ = −log σ below the bound are left out at the noisy end.
-  const kept = noise.sigmas.filter((sigma) => -Math.log(sigma) >= options.lambda_min_clipped).length;
-  const isTrailing = options.timestep_spacing === "trailing";
-  const timesteps = isTrailing ? spaced(steps, options, kept) : spaced(steps + 1, options, kept).subarray(0, steps);
-  return timesteps.map(roundHalfEven);
+  const kept = keptTimesteps(options, noise);
+  if (options.timestep_spacing === "trailing") return trailingBelow(kept, noise.sigmas.length / requireSteps(steps));
+  return spaced(steps + 1, options, kept)
+    .subarray(0, steps)
+    .map(roundHalfEven);
+}
+
+/** How many timesteps are left where levels with λ = −log σ below the bound are not, at the noisy end. */
+function keptTimesteps({ lambda_min_clipped: bound }: SchedulerOptions, noise: NoiseSchedule): number {
+  return noise.sigmas.filter((sigma) => -Math.log(sigma) >= bound).length;
+}
+
+/** Down from the highest timestep there is, in strides. */
+function trailingBelow(kept: number, stride: number): Float64Array {
+  return Float64Array.from({ length: Math.ceil(kept / stride - 1e-9) }, (_, i) => roundHalfEven(kept - i * stride) - 1);
 }
 
 /** The levels of `exponential` the other way round, from the cleanest up to the noisiest. */
 function exponentialInverse({ options, noise, steps }: LevelsRequest): Levels {
   const count = requireSteps(steps);
-  const kept = noise.sigmas.filter((sigma) => -Math.log(sigma) >= options.lambda_min_clipped).length;
+  const kept = keptTimesteps(options, noise);
   const isTrailing = options.timestep_spacing === "trailing";
-  const all = isTrailing ? spaced(count, options, kept) : spaced(count + 1, options, kept).subarray(1);
+  const all = isTrailing
+    ? trailingBelow(kept, noise.sigmas.length / count)
+    : spaced(count + 1, options, kept)
+        .subarray(1)
+        .map(roundHalfEven);
   const ramp = rampOf(options);
-  let timesteps = all.toReversed().map(roundHalfEven);
+  let timesteps = all.toReversed();
   let levels: Float64Array = timesteps.map((t) => noise.sigmaAt(t));
   if (ramp) {
     levels = ramp(count, noise.sigmas[0]!, noise.sigmas.at(-1)!).reverse();
     timesteps = levels.map((sigma) => noise.timestepOf(sigma)).map(options.use_karras_sigmas ? roundHalfEven : Math.trunc);
   }
-  return { sigmas: Float64Array.of(...levels, noise.sigmas[kept - 1]!), timesteps };
+  return { sigmas: Float64Array.of(...levels, Math.max(noise.sigmas[kept - 1]!, levels.at(-1)!)), timesteps };
 }
 
 /**

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import {
   alphasCumprod,
@@ -10,6 +10,7 @@ import {
   noiseSchedule,
   rescaleZeroTerminalSnr,
   scheduleFromConfig,
+  schedulerClasses,
   spacedTimesteps,
 } from "../../../lib/diffusion/index.js";
 
@@ -49,6 +50,18 @@ describe("alphasCumprod", () => {
     const beta = betas({ schedule: "sigmoid", count: 11, start: 0.1, end: 0.3 });
     expect(beta[5]).toBeCloseTo(0.2, 7);
     expect(beta[0]).toBeCloseTo(0.1 + 0.2 / (1 + Math.exp(6)), 7);
+  });
+
+  it("of an exponential schedule falls by the same factor at every step", () => {
+    const bar = alphasCumprod(betas({ schedule: "exp", count: 100, start: 0, end: 0 }));
+    near(bar[99]!, Math.exp(-12), 1e-5);
+    near(bar[49]!, Math.exp(-6), 1e-5);
+  });
+
+  it("of a Laplace schedule has √SNR 1 in the middle", () => {
+    const bar = alphasCumprod(betas({ schedule: "laplace", count: 100, start: 0, end: 0 }));
+    // √(SNR/(1 + SNR)) with SNR 1000 at time 0 and 1 half way.
+    near(bar[49]!, Math.SQRT1_2 / Math.sqrt(1000 / 1001), 1e-5);
   });
 
   it("refuses a schedule it does not know, by name", () => {
@@ -142,6 +155,21 @@ describe("noising a picture", () => {
       });
     },
   );
+});
+
+describe("schedulerClasses", () => {
+  const folder = new URL("../../golden/schedulers/", import.meta.url);
+  const files = readdirSync(folder).filter((file) => file.endsWith("Scheduler.json"));
+
+  it.each(files)("have Diffusers' options and defaults: %s", (file) => {
+    const { className, defaults } = JSON.parse(readFileSync(new URL(file, folder), "utf8")) as {
+      className: string;
+      defaults: Record<string, unknown>;
+    };
+    const infinite = { "-inf": Number.NEGATIVE_INFINITY } as Record<string, unknown>;
+    const expected = Object.entries(defaults).map(([name, value]) => [name, infinite[String(value)] ?? value]);
+    expect(schedulerClasses[className]!.options).toEqual(Object.fromEntries(expected));
+  });
 });
 
 describe("scheduleFromConfig", () => {
