@@ -38,7 +38,10 @@ export async function* consistency(
   }
 }
 
-/** Latent consistency sampling: consistency sampling with the boundary condition on the timestep. @see `lcm` */
+/**
+ * Latent consistency sampling: consistency sampling with the boundary condition on the timestep.
+ * @see Luo et al. 2023, arXiv:2310.04378
+ */
 export async function* lcm(
   denoiser: Denoiser,
   x: Tensor<"float32">,
@@ -48,7 +51,7 @@ export async function* lcm(
   yield* consistency(denoiser, x, sigmas, { timestepScaling: 10, ...options });
 }
 
-/** c_skip, of the state x₀ + σε, and c_out, with the data's standard deviation ½. @see Luo et al. 2023, arXiv:2310.04378, §4.1 */
+/** c_skip, of the state x₀ + σε, and c_out, with the data's standard deviation ½. */
 function boundary(sigma: number, timestep?: number, scaling?: number): { skip: number; out: number } {
   if (timestep === undefined || scaling === undefined) return { skip: 0, out: 1 };
   const distance = timestep * scaling;

@@ -13,7 +13,7 @@ export interface DdimInverseOptions extends SamplerOptions {
 /**
  * DDIM inversion: x' = x̂₀ + σ'·ε̂ along rising levels, from data to the noise that DDIM would draw it from. It may start
  * at σ = 0 if the denoiser gives ε̂ itself. Clipping makes it inexact.
- * @see Song et al. 2020, arXiv:2010.02502, §4.3; Mokady et al. 2022, arXiv:2211.09794, §3.2
+ * @see Song et al. 2020, arXiv:2010.02502, §4.3; Mokady et al. 2022, arXiv:2211.09794
  */
 export async function* ddimInverse(
   denoiser: Denoiser,

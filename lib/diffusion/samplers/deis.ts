@@ -6,7 +6,7 @@ import { Trajectory } from "./trajectory.js";
 /**
  * DEIS (log-ρAB): ε̂ of the last calls, interpolated by a polynomial in log σ, is integrated over the step; order 2 by
  * default, up to 3, one model call a step.
- * @see Zhang & Chen 2022, arXiv:2204.13902, eq. 15–16 and App. B (ρAB in log ρ)
+ * @see Zhang & Chen 2022, arXiv:2204.13902 (ρAB-DEIS, in log ρ)
  */
 export async function* deis(
   denoiser: Denoiser,

@@ -15,7 +15,7 @@ export interface DpmMultistepOptions extends SamplerOptions, DpmSolverOptions, M
  * DPM-Solver++ multistep (2M by default, 3M with order 3): an exponential integrator in λ = −log σ that extrapolates x̂₀
  * (or ε̂) from the last calls; one model call a step. The first step, and a last one to σ = 0, are of order 1, so errors
  * fall as h².
- * @see Lu et al. 2022, arXiv:2211.01095, algorithm 2 and App. B
+ * @see Lu et al. 2022, arXiv:2211.01095, algorithm 2
  */
 export async function* dpmpp2m(
   denoiser: Denoiser,
@@ -26,7 +26,10 @@ export async function* dpmpp2m(
   yield* multistep(new Trajectory(denoiser, x, sigmas, options), sigmas, options);
 }
 
-/** DPM-Solver++ multistep on the reverse SDE: x̂₀ is extrapolated alike, and every step draws noise. */
+/**
+ * DPM-Solver++ multistep on the reverse SDE: x̂₀ is extrapolated alike, and every step draws noise.
+ * @see Lu et al. 2022, arXiv:2211.01095 (SDE-DPM-Solver++)
+ */
 export async function* dpmpp2mSde(
   denoiser: Denoiser,
   x: Tensor<"float32">,
@@ -38,7 +41,7 @@ export async function* dpmpp2mSde(
 
 /**
  * DPM-Solver++ multistep from data to noise, along rising levels: what a deterministic sampler would have started from.
- * @see Lu et al. 2022, arXiv:2211.01095; Mokady et al. 2022, arXiv:2211.09794, §3.2 (inversion)
+ * @see Lu et al. 2022, arXiv:2211.01095; Mokady et al. 2022, arXiv:2211.09794 (inversion)
  */
 export async function* dpmpp2mInverse(
   denoiser: Denoiser,

@@ -27,7 +27,7 @@ export interface DpmStep {
 
 /**
  * The integrals of exp(±λ)·(1, λ, λ²/2) over a step.
- * @see Lu et al. 2022, arXiv:2211.01095, eq. 9 and App. B (data prediction, SDE); arXiv:2206.00927, eq. 3.7 (noise prediction)
+ * @see Lu et al. 2022, arXiv:2211.01095 (data prediction, SDE); arXiv:2206.00927 (noise prediction)
  */
 export function dpmStep(algorithm: DpmAlgorithm, sigma: number, sigmaNext: number): DpmStep {
   const h = Math.log(sigma / sigmaNext);

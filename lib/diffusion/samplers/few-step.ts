@@ -12,7 +12,7 @@ export interface FewStepOptions extends SamplerOptions {
 /**
  * Denoising diffusion GAN: x̂₀ is a sample G(x, z, t) of what the state may come from, not its mean, so that a few large
  * steps through the posterior q(x' | x, x̂₀) are enough.
- * @see Xiao et al. 2021, arXiv:2112.07804, eq. 4 and §3
+ * @see Xiao et al. 2021, arXiv:2112.07804
  */
 export async function* fewStep(
   denoiser: Denoiser,

@@ -5,7 +5,7 @@ import { Trajectory } from "./trajectory.js";
 /**
  * Heun's method on a flow's own path (1−s)x₀ + sε, s = σ/(1+σ): the velocities ε̂ − x̂₀ of both ends are averaged;
  * order 2, two model calls a step and one for a last step to σ = 0.
- * @see Karras et al. 2022, arXiv:2206.00364, algorithm 1; Esser et al. 2024, arXiv:2403.03206, eq. 1 (the path)
+ * @see Karras et al. 2022, arXiv:2206.00364, algorithm 1; Esser et al. 2024, arXiv:2403.03206, §3.1 (the path)
  */
 export async function* flowHeun(
   denoiser: Denoiser,

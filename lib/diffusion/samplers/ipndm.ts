@@ -11,7 +11,7 @@ export interface IpndmOptions extends SamplerOptions {
 /**
  * Improved PNDM: PLMS whose first steps are of lower order instead of Runge–Kutta's; errors fall as h², one model call
  * a step.
- * @see Liu et al. 2022, arXiv:2202.09778, eq. 12; Zhang & Chen 2022, arXiv:2204.13902, App. H.2 (iPNDM)
+ * @see Liu et al. 2022, arXiv:2202.09778 (PNDM); Zhang & Chen 2022, arXiv:2204.13902 (iPNDM)
  */
 export async function* ipndm(
   denoiser: Denoiser,

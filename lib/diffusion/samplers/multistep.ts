@@ -35,7 +35,7 @@ export function lagrangeWeights(nodes: readonly number[], moments: readonly numb
 
 /**
  * Adams–Bashforth weights of orders 1…4 on evenly spaced calls, the latest first.
- * @see Liu et al. 2022, arXiv:2202.09778, eq. 12
+ * @see Liu et al. 2022, arXiv:2202.09778 (pseudo linear multistep)
  */
 export const adamsBashforth: readonly (readonly number[])[] = [
   [1],

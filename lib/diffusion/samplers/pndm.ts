@@ -23,7 +23,7 @@ export interface PndmGrid {
 /**
  * PNDM: the DDIM step with ε̂ averaged over the last four calls by Adams–Bashforth's weights (PLMS); errors fall as h².
  * One model call a step, one more in the first, or four in each of the first three with Runge–Kutta.
- * @see Liu et al. 2022, arXiv:2202.09778, algorithms 1–2
+ * @see Liu et al. 2022, arXiv:2202.09778
  */
 export async function* pndm(
   denoiser: Denoiser,

@@ -28,7 +28,7 @@ interface Move {
 /**
  * SA-Solver: stochastic Adams methods for the family of SDEs between probability flow (τ = 0) and reverse SDE (τ = 1);
  * one model call a step, which also corrects the step before.
- * @see Xue et al. 2023, arXiv:2309.05019, algorithm 1 and App. B
+ * @see Xue et al. 2023, arXiv:2309.05019
  */
 export async function* saSolver(
   denoiser: Denoiser,

@@ -14,7 +14,7 @@ export interface TcdOptions extends SamplerOptions {
 /**
  * Trajectory consistency sampling: jump to s = (1 − γ)·t' on the trajectory, then noise to t'; one model call a step, the
  * last without noise.
- * @see Zheng et al. 2024, arXiv:2402.19159, algorithm 4 (strategic stochastic sampling)
+ * @see Zheng et al. 2024, arXiv:2402.19159 (strategic stochastic sampling)
  */
 export async function* tcd(
   denoiser: Denoiser,

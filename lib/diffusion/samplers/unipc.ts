@@ -25,7 +25,7 @@ interface Rule extends Required<Pick<UniPcOptions, "variant" | "predictX0">> {
 /**
  * UniPC: an exponential multistep predictor; the next step's model call then corrects its result at no cost. Errors fall
  * as h², faster where the order is not lowered at the end; one model call a step, of order 1 in a step to σ = 0.
- * @see Zhao et al. 2023, arXiv:2302.04867, algorithms 5–8
+ * @see Zhao et al. 2023, arXiv:2302.04867
  */
 export async function* unipc(
   denoiser: Denoiser,

@@ -58,7 +58,7 @@ export function scheduleFromConfig(
   const known = schedulerClasses[className]!;
   const options = readOptions(config, overrides, className, sampler !== undefined);
   const name = sampler ?? ownSampler(known, options);
-  const noise = trainedNoise(className, known, options);
+  const noise = trainedNoise(name, known, options);
   const settings = samplerSettings(name, known, options);
   // How a network of this kind sees a state, beside its timesteps.
   const scales = { sigmaData: options.sigma_data, ...(options.sigma_min !== null && { sigmaMin: options.sigma_min }) };
@@ -116,10 +116,22 @@ function readOptions(
   return options as unknown as SchedulerOptions;
 }
 
-/** Classes that leave 2⁻²⁴ of the signal's variance where a schedule ends in pure noise; the others leave none. */
-const leavesSignal = /^(Euler|DPMSolver|UniPC)/;
+/**
+ * Samplers that start in pure noise where a schedule ends in it. For the others Diffusers' classes leave 2⁻²⁴ of the
+ * signal's variance, σ = 4096, so that ramps have a highest level to start from.
+ */
+const startsInPureNoise: ReadonlySet<SamplerName> = new Set<SamplerName>([
+  "consistency",
+  "ddim",
+  "ddim-inverse",
+  "ddpm",
+  "few-step",
+  "lcm",
+  "pndm",
+  "tcd",
+]);
 
-function trainedNoise(className: string, { process }: SchedulerClass, options: SchedulerOptions): NoiseSchedule {
+function trainedNoise(sampler: SamplerName, { process }: SchedulerClass, options: SchedulerOptions): NoiseSchedule {
   if (process === "flow" || options.use_flow_sigmas) return flowNoise(options);
   if (process === "edm") return edmNoise(options);
   if (process === "consistency") return consistencyNoise(options);
@@ -130,7 +142,7 @@ function trainedNoise(className: string, { process }: SchedulerClass, options: S
     ? Float64Array.from(trained)
     : betas({ schedule, count, start: options.beta_start, end: options.beta_end });
   const beta = options.rescale_betas_zero_snr ? rescaleZeroTerminalSnr(plain) : plain;
-  return noiseSchedule(alphasCumprod(beta), leavesSignal.test(className) ? 2 ** -24 : undefined);
+  return noiseSchedule(alphasCumprod(beta), startsInPureNoise.has(sampler) ? undefined : 2 ** -24);
 }
 
 function predictionType({ process }: SchedulerClass, options: SchedulerOptions): PredictionType {

@@ -167,7 +167,7 @@ export function solverFlowLevels({ options, sampler, steps, run }: LevelsRequest
   return { sigmas: withFinal(levels, final), timesteps: shares.map((s) => Math.trunc(s * trained)) };
 }
 
-/** Every so many of the timesteps that a student was distilled on. @see Luo et al. 2023, arXiv:2310.04378, §4.3 (skipping steps) */
+/** Every so many of the timesteps that a student was distilled on. @see Luo et al. 2023, arXiv:2310.04378 */
 function distilled({ options, noise, sampler, steps }: LevelsRequest): Levels {
   const { original_inference_steps: original } = options;
   let timesteps: Float64Array;

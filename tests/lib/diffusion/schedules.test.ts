@@ -9,6 +9,7 @@ import {
   karrasSigmas,
   noiseSchedule,
   rescaleZeroTerminalSnr,
+  type SamplerName,
   scheduleFromConfig,
   schedulerClasses,
   spacedTimesteps,
@@ -199,9 +200,11 @@ describe("scheduleFromConfig", () => {
 
   it("stays finite with zero terminal SNR", () => {
     const zeroSnr = { ...stable, rescale_betas_zero_snr: true, timestep_spacing: "trailing" };
-    const highest = (_class_name: string) => scheduleFromConfig({ ...zeroSnr, _class_name }).plan(5).sigmas[0];
+    const highest = (_class_name: string, sampler?: SamplerName) =>
+      scheduleFromConfig({ ...zeroSnr, _class_name }, sampler).plan(5).sigmas[0];
     // Some classes of Diffusers leave 2⁻²⁴ of the signal's variance; the others leave none, here next to none.
     expect(highest("EulerDiscreteScheduler")).toBeCloseTo(4096, 0);
+    expect(highest("DDIMScheduler", "euler")).toBeCloseTo(4096, 0);
     expect(highest("DDIMScheduler")).toBeCloseTo(1e7, 0);
   });
 
