@@ -10,11 +10,14 @@ export {
   type GenerateOptions,
   Generation,
   type GenerationManifest,
+  gaussianDenoiser,
   load,
   ModelFolderError,
+  mixtureDenoiser,
   Pipeline,
   type SamplerName,
   samplers,
+  subspaceGaussianDenoiser,
 } from "./diffusion/index.js";
 export { type Proportion, proportion, proportionOf } from "./evaluate/index.js";
 export {

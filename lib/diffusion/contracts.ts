@@ -5,16 +5,23 @@ import type { Clip } from "./clip.js";
 export type Condition = Readonly<Record<string, Tensor>>;
 
 /**
- * A network as it was trained: its input, a discrete timestep and a condition give its prediction (ε, v or x₀),
- * all float32 [batch, …]. `fromEpsilon`, `fromV` and `fromSample` make a Denoiser of it.
+ * A network as it was trained: its input, a timestep and a condition give its prediction (ε, v, x₀, a velocity, …),
+ * all float32 [batch, …]. `denoiserFrom` makes a Denoiser of it.
  */
 export type Predictor = (input: Tensor<"float32">, timestep: number, condition?: Condition) => Promise<Tensor<"float32">>;
+
+/** x̂₀, and what a network that learns the reverse variance says of it: as many numbers, in its own terms. */
+export type Denoised = Tensor<"float32"> & { readonly variance?: Tensor<"float32"> };
 
 /**
  * The one seam between models and samplers: x̂₀ = E[x₀ | x, σ] for a state x = x₀ + σε, float32 [batch, …].
  * @see Karras et al. 2022, arXiv:2206.00364, eq. 2–3
  */
-export type Denoiser = (x: Tensor<"float32">, sigma: number, condition?: Condition) => Promise<Tensor<"float32">>;
+export interface Denoiser {
+  (x: Tensor<"float32">, sigma: number, condition?: Condition): Promise<Denoised>;
+  /** ε̂ = (x − x̂₀)/σ, where the network gives it without dividing by σ; inversion from σ = 0 needs it. */
+  readonly epsilon?: (x: Tensor<"float32">, sigma: number, condition?: Condition) => Promise<Tensor<"float32">>;
+}
 
 /** Where a sampler's noise comes from; an `Rng` or a `TorchGenerator`. */
 export interface NoiseSource {

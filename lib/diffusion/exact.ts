@@ -60,6 +60,57 @@ export function mixtureDenoiser(components: readonly Component[]): Denoiser {
   };
 }
 
+/** Data on a flat k-dimensional piece of R^D: mean + Σ deviationⱼ·zⱼ·directionⱼ, z standard normal. */
+export interface Subspace {
+  /** D values. */
+  readonly mean: ArrayLike<number>;
+  /** k orthonormal directions of D values each. */
+  readonly directions: readonly ArrayLike<number>[];
+  /** Standard deviation along each direction. */
+  readonly deviations: ArrayLike<number>;
+}
+
+/**
+ * The exact denoiser of a Gaussian on a subspace: along a direction of deviation s, x is shrunk by s²/(s² + σ²) to the
+ * mean; across the subspace it is projected onto it. The smallest case of data with an intrinsic dimension.
+ * @throws RangeError if the directions are not orthonormal to 1e-6, or the lengths do not fit
+ * @see Karras et al. 2022, arXiv:2206.00364, App. B.3; Stanczuk et al. 2022, arXiv:2212.12611 (why the score shows the dimension)
+ */
+export function subspaceGaussianDenoiser({ mean, directions, deviations }: Subspace): Denoiser {
+  const size = mean.length;
+  if (directions.length !== deviations.length || directions.some((direction) => direction.length !== size)) {
+    throw new RangeError(`subspaceGaussianDenoiser: expected one deviation per direction, and directions of ${size} elements`);
+  }
+  directions.forEach((a, i) => {
+    directions.slice(0, i + 1).forEach((b, j) => {
+      if (Math.abs(dot(a, b) - (i === j ? 1 : 0)) > 1e-6) {
+        throw new RangeError(`subspaceGaussianDenoiser: directions ${j} and ${i} are not orthonormal; orthonormalise them first`);
+      }
+    });
+  });
+  return async (x, sigma) => {
+    itemSize(x, size, "subspaceGaussianDenoiser");
+    const denoised = new Float32Array(x.size);
+    for (let start = 0; start < x.size; start += size) {
+      const centred = Float64Array.from({ length: size }, (_, i) => x.data[start + i]! - mean[i]!);
+      const item = Float64Array.from(mean);
+      directions.forEach((direction, k) => {
+        const variance = deviations[k]! ** 2;
+        const along = (dot(direction, centred) * variance) / (variance + sigma ** 2);
+        for (let i = 0; i < size; i++) item[i] = item[i]! + along * direction[i]!;
+      });
+      denoised.set(item, start);
+    }
+    return new Tensor("float32", denoised, x.shape);
+  };
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
 /** p(component | x, σ), from log-densities so that far components vanish instead of dividing 0 by 0. */
 function responsibilities(components: readonly Component[], x: Float32Array, sigma: number): number[] {
   const logs = components.map(({ weight, mean, deviation }) => {

@@ -107,7 +107,8 @@ async function readJson(root: string, relative: string): Promise<JsonFile> {
   const text = await readFile(file, "utf8");
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    // Python writes infinities bare, which JSON does not have.
+    value = JSON.parse(text.replace(/(:\s*)(-?Infinity)(?=\s*[,}])/g, '$1"$2"'));
   } catch (error) {
     throw new ModelFolderError(file, "JSON", `${JSON.stringify(text.slice(0, 40))} (${(error as Error).message})`);
   }

@@ -7,6 +7,7 @@ import { HookedModel } from "../../hooks/index.js";
 import { loadModel, type Shape } from "../../onnx/index.js";
 import type { SessionOptions } from "../../runtime/index.js";
 import { type LatentSpace, Pipeline } from "../pipelines/stable-diffusion.js";
+import { scheduleFromConfig } from "../schedules/index.js";
 import {
   type DiffusersFolder,
   type JsonFile,
@@ -40,6 +41,7 @@ function embeddedFolder(source: string): string {
  */
 export async function load(source: string, options: LoadOptions = {}): Promise<Pipeline> {
   const parts = await readDiffusersFolder(embeddedFolder(source));
+  expectSchedule(parts.scheduler);
   const tokenizer = parts.tokenizer === undefined ? undefined : await loadTokenizer(parts.tokenizer);
   const space = latentSpace(parts);
   const unetConfig = parts.unet.config;
@@ -110,6 +112,15 @@ function latentSpace({ unet, vaeDecoder }: DiffusersFolder): LatentSpace {
     scale: numberIn(config, "scaling_factor", 0.18215),
     shift: numberIn(config, "shift_factor", 0),
   };
+}
+
+/** A scheduler whose class and options are known; a run would find out too late. */
+function expectSchedule({ file, values }: JsonFile): void {
+  try {
+    scheduleFromConfig(values);
+  } catch (error) {
+    throw new ModelFolderError(file, "a scheduler that tweedie has", (error as Error).message);
+  }
 }
 
 function expectVocabulary(config: JsonFile | undefined, tokenizer: Tokenizer | undefined, folder: string | undefined): void {

@@ -72,8 +72,8 @@ export class Generation extends Displayed implements GenerationParts {
   /** The same as 8-bit pictures. */
   readonly images: readonly Picture[];
   /**
-   * The state after each step, [step, item, channel, y, x], on the variance-preserving scale x/√(1+σ²) that the network
-   * sees; the last one is what the decoder gets.
+   * The state after each step, [step, item, channel, y, x], as the training process has it (x/√(1+σ²) of a
+   * variance-preserving one, x/(1+σ) of a flow); the last one is what the decoder gets.
    */
   readonly latents: Tensor<"float32">;
   /** The network's x̂₀ at each step, [step, item, channel, y, x]. */

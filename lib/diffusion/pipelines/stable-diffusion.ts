@@ -159,7 +159,7 @@ export class Pipeline extends Displayed {
   async generate(prompt: string | readonly string[] = "", options: GenerateOptions = {}): Promise<Generation> {
     const { guidanceScale = 7.5, guidanceRescale = 0, eta, capture = [], batchSize = 8, signal } = options;
     const items = this.#items(prompt, options);
-    const schedule = scheduleFromConfig({ ...this.schedulerConfig, ...options.scheduler }, options.sampler);
+    const schedule = scheduleFromConfig(this.schedulerConfig, options.sampler, options.scheduler);
     const plan = schedule.plan(options.steps ?? 20);
     const steps = plan.timesteps.length;
     const edits = [...this.edits, ...(options.edits ?? [])];
@@ -197,7 +197,7 @@ export class Pipeline extends Displayed {
       ...(signal && { signal }),
     });
     for await (const step of run) {
-      latents.push(scaled(step.x, 1 / Math.sqrt(1 + step.sigmaNext ** 2)));
+      latents.push(scaled(step.x, plan.signal(step.sigmaNext)));
       denoised.push(step.denoised);
       await options.onStep?.({ ...step, steps });
       network.step = step.index + 1;

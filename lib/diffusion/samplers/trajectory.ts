@@ -1,6 +1,6 @@
 import { Tensor } from "../../tensor/index.js";
 import { clipDenoised } from "../clip.js";
-import type { Denoiser, NoiseSource, SamplerOptions, Step } from "../contracts.js";
+import type { Denoised, Denoiser, NoiseSource, SamplerOptions, Step } from "../contracts.js";
 
 /** One interval of the noise levels. */
 export interface Interval {
@@ -18,14 +18,23 @@ export class Trajectory {
   readonly #sigmas: Float64Array;
   readonly #options: SamplerOptions;
 
-  /** @throws RangeError unless the noise levels fall from a positive one, reaching 0 at the end if at all */
-  constructor(denoiser: Denoiser, x: Tensor<"float32">, sigmas: Float64Array, options: SamplerOptions) {
-    const falling = sigmas.every((sigma, i) => i === 0 || sigma <= sigmas[i - 1]!);
-    const positive = sigmas.every(
-      (sigma, i) => Number.isFinite(sigma) && (sigma > 0 || (sigma === 0 && i === sigmas.length - 1)),
+  /** @throws RangeError unless the noise levels are monotonic in the direction asked for and only the cleanest is 0 */
+  constructor(
+    denoiser: Denoiser,
+    x: Tensor<"float32">,
+    sigmas: Float64Array,
+    options: SamplerOptions,
+    direction: "falling" | "rising" = "falling",
+  ) {
+    const falling = direction === "falling" ? sigmas : sigmas.toReversed();
+    const isMonotonic = falling.every((sigma, i) => i === 0 || sigma <= falling[i - 1]!);
+    const isPositive = falling.every(
+      (sigma, i) => Number.isFinite(sigma) && (sigma > 0 || (sigma === 0 && i === falling.length - 1)),
     );
-    if (sigmas.length < 2 || !falling || !positive) {
-      throw new RangeError(`sampler: expected two or more falling noise levels, only the last one 0, got [${sigmas.join(", ")}]`);
+    if (sigmas.length < 2 || !isMonotonic || !isPositive) {
+      throw new RangeError(
+        `sampler: expected two or more ${direction} noise levels, only the cleanest one 0, got [${sigmas.join(", ")}]`,
+      );
     }
     this.state = Float64Array.from(x.data);
     this.#denoiser = denoiser;
@@ -41,7 +50,7 @@ export class Trajectory {
   }
 
   /** The denoiser's x̂₀ for `state` at `sigma`, before clipping. */
-  async predict(sigma: number, state: Float64Array = this.state): Promise<Tensor<"float32">> {
+  async predict(sigma: number, state: Float64Array = this.state): Promise<Denoised> {
     this.#options.signal?.throwIfAborted();
     const denoised = await this.#denoiser(this.#tensor(state), sigma, this.#options.condition);
     if (denoised.size === state.length) return denoised;
@@ -55,6 +64,41 @@ export class Trajectory {
 
   async denoise(sigma: number, state?: Float64Array): Promise<Tensor<"float32">> {
     return this.clip(await this.predict(sigma, state));
+  }
+
+  /** ε̂ = (x − x̂₀)/σ, the slope dx/dσ of the probability flow. */
+  slope(denoised: Tensor<"float32">, sigma: number, state: Float64Array = this.state): Float64Array {
+    return state.map((value, i) => (value - denoised.data[i]!) / sigma);
+  }
+
+  /** ε̂ and x̂₀ at `sigma`, which may be 0 where the denoiser gives ε̂ itself. @throws RangeError where it does not */
+  async epsilon(sigma: number): Promise<{ epsilon: ArrayLike<number>; denoised: Tensor<"float32"> }> {
+    const { epsilon } = this.#denoiser;
+    if (epsilon === undefined) {
+      if (sigma === 0) {
+        throw new RangeError("sampler: this denoiser gives no ε at σ = 0; start from a small positive level");
+      }
+      const predicted = await this.predict(sigma);
+      return { epsilon: this.slope(predicted, sigma), denoised: this.clip(predicted) };
+    }
+    this.#options.signal?.throwIfAborted();
+    const { data } = await epsilon(this.#tensor(this.state), sigma, this.#options.condition);
+    return { epsilon: data, denoised: this.clip(this.#tensor(this.state.map((value, i) => value - sigma * data[i]!))) };
+  }
+
+  /** A linear step: `kept`·x + Σ weights[k]·terms[k], written to `state` if nothing else is given. */
+  combine(
+    kept: number,
+    terms: readonly ArrayLike<number>[],
+    weights: readonly number[],
+    { from = this.state, to = this.state }: { readonly from?: Float64Array; readonly to?: Float64Array } = {},
+  ): Float64Array {
+    for (let i = 0; i < to.length; i++) {
+      let value = kept === 0 ? 0 : kept * from[i]!;
+      for (let k = 0; k < weights.length; k++) if (weights[k] !== 0) value += weights[k]! * terms[k]![i]!;
+      to[i] = value;
+    }
+    return to;
   }
 
   /** Reports the step that has led to the current state. */

@@ -1,11 +1,11 @@
 /** The names that `scheduler_config.json` gives to β schedules. */
-export type BetaSchedule = "linear" | "scaled_linear" | "squaredcos_cap_v2" | "sigmoid";
+export type BetaSchedule = "linear" | "scaled_linear" | "squaredcos_cap_v2" | "exp" | "laplace" | "sigmoid";
 
 export interface BetaOptions {
   readonly schedule: BetaSchedule;
   /** Training timesteps, usually 1000. */
   readonly count: number;
-  /** First and last β; the cosine schedule has its own. */
+  /** First and last β; the schedules that are given by ᾱ have their own. */
   readonly start: number;
   readonly end: number;
 }
@@ -13,13 +13,16 @@ export interface BetaOptions {
 /**
  * β₁…β_T, rounded to float32 as the training frameworks store them: a network knows the noise levels of those values.
  * @see linear: Ho et al. 2020, arXiv:2006.11239; scaled_linear: Rombach et al. 2022, arXiv:2112.10752;
- *   squaredcos_cap_v2: Nichol & Dhariwal 2021, arXiv:2102.09672, eq. 17; sigmoid: Xu et al. 2022, arXiv:2203.02923
+ *   squaredcos_cap_v2: Nichol & Dhariwal 2021, arXiv:2102.09672, eq. 17; sigmoid: Xu et al. 2022, arXiv:2203.02923;
+ *   laplace: Hang & Gu 2024, arXiv:2407.03297
  */
 export function betas({ schedule, count, start, end }: BetaOptions): Float64Array {
   const beta: Record<BetaSchedule, (i: number) => number> = {
     linear: (i) => spaced(start, end, count, i),
     scaled_linear: (i) => spaced(Math.sqrt(start), Math.sqrt(end), count, i) ** 2,
-    squaredcos_cap_v2: (i) => Math.min(1 - cosineAlphaBar((i + 1) / count) / cosineAlphaBar(i / count), 0.999),
+    squaredcos_cap_v2: (i) => betaBetween(cosineAlphaBar, i, count),
+    exp: (i) => betaBetween((time) => Math.exp(-12 * time), i, count),
+    laplace: (i) => betaBetween(laplaceAlphaBar, i, count),
     sigmoid: (i) => start + (end - start) / (1 + Math.exp(-spaced(-6, 6, count, i))),
   };
   const rule = beta[schedule];
@@ -27,6 +30,17 @@ export function betas({ schedule, count, start, end }: BetaOptions): Float64Arra
     throw new RangeError(`betas: unknown beta_schedule "${schedule}"; expected one of ${Object.keys(beta).join(", ")}`);
   }
   return Float64Array.from({ length: count }, (_, i) => Math.fround(rule(i)));
+}
+
+/** β of step i of a schedule that is given by ᾱ over time 0…1, at most 0.999. */
+function betaBetween(alphaBar: (time: number) => number, i: number, count: number): number {
+  return Math.min(1 - alphaBar((i + 1) / count) / alphaBar(i / count), 0.999);
+}
+
+/** √(SNR/(1 + SNR)), log SNR having a Laplace distribution. */
+function laplaceAlphaBar(time: number): number {
+  const snr = Math.exp(-0.5 * Math.sign(0.5 - time || 1) * Math.log(1 - 2 * Math.abs(0.5 - time) + 1e-6));
+  return Math.sqrt(snr / (1 + snr));
 }
 
 function cosineAlphaBar(time: number): number {

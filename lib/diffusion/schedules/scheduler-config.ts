@@ -1,25 +1,33 @@
-import type { PredictionType, TimestepLookup } from "../adapters.js";
+import { nearestNames } from "../../runtime/feeds.js";
+import type { PredictionType } from "../adapters.js";
 import type { Clip } from "../clip.js";
-import type { SamplerName, SamplerSettings } from "../samplers/index.js";
-import { alphasCumprod, type BetaSchedule, betas, rescaleZeroTerminalSnr } from "./betas.js";
+import { type DpmAlgorithm, type SamplerName, type SamplerSettings, samplers } from "../samplers/index.js";
+import { alphasCumprod, betas, rescaleZeroTerminalSnr } from "./betas.js";
+import {
+  consistencyLevels,
+  consistencyNoise,
+  edmLevels,
+  edmNoise,
+  ipndmLevels,
+  ipndmNoise,
+  scoreLevels,
+  scoreNoise,
+} from "./continuous-levels.js";
+import { flowLevels, flowNoise } from "./flow-levels.js";
 import { type NoiseSchedule, noiseSchedule } from "./noise-schedule.js";
-import { betaSigmas, exponentialSigmas, karrasSigmas, type SigmaRamp } from "./sigma-ramps.js";
-import { roundHalfEven, spacedTimesteps, type TimestepSpacing } from "./spacing.js";
+import { checkedOption } from "./option-checks.js";
+import { type Levels, planOf, type RunOptions, type SamplingPlan } from "./sampling-plan.js";
+import {
+  defaultOptions,
+  ignoredOptions,
+  type SchedulerClass,
+  type SchedulerOptions,
+  schedulerClasses,
+} from "./scheduler-options.js";
+import { solverFlowLevels, variancePreservingLevels } from "./variance-preserving-levels.js";
 
 /** A `scheduler_config.json` as Diffusers writes it. */
 export type SchedulerConfig = Readonly<Record<string, unknown>>;
-
-/** The noise levels of one run: what a sampler and a denoiser adapter need to know. */
-export interface SamplingPlan extends TimestepLookup {
-  /** steps + 1 falling noise levels. */
-  readonly sigmas: Float64Array;
-  /** The timestep of each level but the last. */
-  readonly timesteps: Float64Array;
-  /** Standard normal noise times this is where the run starts. */
-  readonly initialScale: number;
-  /** Options for the sampler that follow from the configuration. */
-  readonly settings: SamplerSettings;
-}
 
 /** How a model was trained and is meant to be sampled. */
 export interface DiffusionSchedule {
@@ -27,214 +35,187 @@ export interface DiffusionSchedule {
   readonly predictionType: PredictionType;
   readonly noise: NoiseSchedule;
   /** @param steps how many steps, or the timesteps themselves from high to low */
-  plan(steps: number | readonly number[]): SamplingPlan;
-}
-
-/** The sampler of each variance-preserving scheduler class; where a class is not implemented, its nearest relative. */
-const samplerOf: Readonly<Record<string, SamplerName>> = {
-  DDIMScheduler: "ddim",
-  DDPMScheduler: "ddpm",
-  DEISMultistepScheduler: "dpmpp-2m",
-  DPMSolverMultistepScheduler: "dpmpp-2m",
-  DPMSolverSinglestepScheduler: "dpmpp-2m",
-  EulerAncestralDiscreteScheduler: "euler-ancestral",
-  EulerDiscreteScheduler: "euler",
-  HeunDiscreteScheduler: "heun",
-  KDPM2AncestralDiscreteScheduler: "euler-ancestral",
-  KDPM2DiscreteScheduler: "heun",
-  LMSDiscreteScheduler: "euler",
-  PNDMScheduler: "ddim",
-  UniPCMultistepScheduler: "dpmpp-2m",
-};
-
-/** Options whose other values would change the result and are not implemented. */
-const onlySupported: Readonly<Record<string, readonly unknown[]>> = {
-  prediction_type: ["epsilon", "v_prediction", "sample"],
-  algorithm_type: ["dpmsolver++", "deis"],
-  solver_type: ["midpoint", "logrho", "bh2", "bh1"],
-  interpolation_type: ["linear"],
-  timestep_type: ["discrete"],
-  variance_type: [null, "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log"],
-  use_lu_lambdas: [false],
-  use_flow_sigmas: [false],
-};
-
-interface Options {
-  trained: number;
-  spacing: TimestepSpacing;
-  offset: number;
-  ramp: SigmaRamp | undefined;
-  sigmaMin: number | undefined;
-  sigmaMax: number | undefined;
-  finalSigma: number;
-  lambdaMin: number;
-  settings: SamplerSettings;
+  plan(steps: number | readonly number[], run?: RunOptions): SamplingPlan;
 }
 
 /**
  * The schedule that a `scheduler_config.json` describes. Options that are absent have the defaults of the class that the
- * file names.
- * @param sampler another sampler than the class's own, run on the same training schedule
- * @throws RangeError if the class is not variance-preserving or an option has a value that is not implemented
+ * file names; options of other classes are left aside, as Diffusers does.
+ * @param sampler another sampler than the class's own, run on the same training process; it takes the options of any class
+ * @param overrides options over those of the file, which the class must have
+ * @throws RangeError if the class, the sampler or an option is unknown, or an option has a value that is not implemented;
+ *   TypeError if it has another type
  * @see https://huggingface.co/docs/diffusers/api/schedulers/overview
  */
-export function scheduleFromConfig(config: SchedulerConfig, sampler?: SamplerName): DiffusionSchedule {
-  const className = read(config, "_class_name", "string", "DDIMScheduler");
-  const ownSampler = samplerOf[className];
-  if (!ownSampler) {
-    throw new RangeError(
-      `scheduleFromConfig: ${className} is not supported; expected one of ${Object.keys(samplerOf).join(", ")}`,
-    );
-  }
-  for (const [option, supported] of Object.entries(onlySupported)) {
-    if (config[option] !== undefined && !supported.includes(config[option])) {
-      throw new RangeError(
-        `scheduleFromConfig: ${option} = ${JSON.stringify(config[option])} is not supported; expected one of ${JSON.stringify(supported)}`,
-      );
+export function scheduleFromConfig(
+  config: SchedulerConfig,
+  sampler?: SamplerName,
+  overrides: SchedulerConfig = {},
+): DiffusionSchedule {
+  const className = String(config._class_name ?? "DDIMScheduler");
+  if (!Object.hasOwn(schedulerClasses, className)) throw unknown("scheduler class", className, Object.keys(schedulerClasses));
+  if (sampler !== undefined && !Object.hasOwn(samplers, sampler)) throw unknown("sampler", sampler, Object.keys(samplers));
+  const known = schedulerClasses[className]!;
+  const options = readOptions(config, overrides, className, sampler !== undefined);
+  const name = sampler ?? ownSampler(known, options);
+  const noise = trainedNoise(name, known, options);
+  const settings = samplerSettings(name, known, options);
+  // How a network of this kind sees a state, beside its timesteps.
+  const scales = { sigmaData: options.sigma_data, ...(options.sigma_min !== null && { sigmaMin: options.sigma_min }) };
+  const chooseLevels = (steps: number | readonly number[], run: RunOptions): Levels => {
+    switch (known.process) {
+      case "variance-preserving": {
+        const request = { options, noise, sampler: name, steps, run };
+        return options.use_flow_sigmas ? solverFlowLevels(request) : variancePreservingLevels[name](request);
+      }
+      case "flow":
+        return flowLevels(options, steps, run);
+      case "edm":
+        return edmLevels(options, steps);
+      case "consistency":
+        return consistencyLevels(options, steps);
+      case "score":
+        return scoreLevels(options, steps);
+      case "ipndm":
+        return ipndmLevels(steps);
     }
-  }
-  const noise = trainedNoise(config, className);
-  const name = sampler ?? ownSampler;
-  const options = samplingOptions(config, className, name, noise);
+  };
   return {
     sampler: name,
-    predictionType: read(config, "prediction_type", "string", "epsilon") as PredictionType,
+    predictionType: predictionType(known, options),
     noise,
-    plan: (steps) => samplingPlan(name, noise, options, steps),
+    plan: (steps, run = {}) => planOf(chooseLevels(steps, run), { ...noise, ...scales }, settings),
   };
 }
 
-function trainedNoise(config: SchedulerConfig, className: string): NoiseSchedule {
-  const isHeun = className === "HeunDiscreteScheduler";
-  const trained = config.trained_betas;
-  let beta = Array.isArray(trained)
-    ? Float64Array.from(trained, Number)
-    : betas({
-        schedule: read(config, "beta_schedule", "string", "linear") as BetaSchedule,
-        count: read(config, "num_train_timesteps", "number", 1000),
-        start: read(config, "beta_start", "number", isHeun ? 0.00085 : 0.0001),
-        end: read(config, "beta_end", "number", isHeun ? 0.012 : 0.02),
-      });
-  if (read(config, "rescale_betas_zero_snr", "boolean", false)) beta = rescaleZeroTerminalSnr(beta);
-  return noiseSchedule(alphasCumprod(beta));
+function unknown(what: string, name: string, names: readonly string[]): RangeError {
+  const near = nearestNames(name, names);
+  const hint = near.length > 0 ? `did you mean ${near.join(" or ")}?` : `expected one of ${names.join(", ")}`;
+  return new RangeError(`scheduleFromConfig: there is no ${what} "${name}"; ${hint}`);
 }
 
-function samplingOptions(config: SchedulerConfig, className: string, sampler: SamplerName, noise: NoiseSchedule): Options {
-  const isDdimOrDdpm = className === "DDIMScheduler" || className === "DDPMScheduler";
-  const isPndm = className === "PNDMScheduler";
-  const ramps: [string, SigmaRamp][] = [
-    ["use_karras_sigmas", karrasSigmas],
-    ["use_exponential_sigmas", exponentialSigmas],
-    ["use_beta_sigmas", betaSigmas],
-  ];
-  const endsAtLowest: Partial<Record<SamplerName, boolean>> = {
-    ddim: !read(config, "set_alpha_to_one", "boolean", !isPndm),
-    euler: read(config, "final_sigmas_type", "string", "zero") === "sigma_min",
-    "dpmpp-2m": read(config, "final_sigmas_type", "string", "zero") === "sigma_min",
-  };
-  const clip: Clip | undefined = read(config, "thresholding", "boolean", false)
-    ? {
-        quantile: read(config, "dynamic_thresholding_ratio", "number", 0.995),
-        max: read(config, "sample_max_value", "number", 1),
-      }
-    : read(config, "clip_sample", "boolean", isDdimOrDdpm)
-      ? { range: read(config, "clip_sample_range", "number", 1) }
-      : undefined;
-  return {
-    trained: noise.sigmas.length,
-    spacing: read(config, "timestep_spacing", "string", isDdimOrDdpm || isPndm ? "leading" : "linspace") as TimestepSpacing,
-    offset: read(config, "steps_offset", "number", 0),
-    ramp: ramps.find(([option]) => read(config, option, "boolean", false))?.[1],
-    sigmaMin: optionalNumber(config, "sigma_min"),
-    sigmaMax: optionalNumber(config, "sigma_max"),
-    finalSigma: endsAtLowest[sampler] ? noise.sigmas[0]! : 0,
-    lambdaMin: optionalNumber(config, "lambda_min_clipped") ?? Number.NEGATIVE_INFINITY,
-    settings: {
-      ...(clip && { clip }),
-      variance: String(config.variance_type).startsWith("fixed_large") ? "fixed_large" : "fixed_small",
-      lowerOrderFinal: read(config, "lower_order_final", "boolean", true),
-    },
-  };
-}
-
-function samplingPlan(
-  sampler: SamplerName,
-  noise: NoiseSchedule,
-  options: Options,
-  steps: number | readonly number[],
-): SamplingPlan {
-  let timesteps: Float64Array =
-    typeof steps === "number" ? chosenTimesteps(sampler, noise, options, steps) : customTimesteps(steps, options.trained);
-  let levels: Float64Array = timesteps.map((t) => noise.sigmaAt(t));
-  if (options.ramp && sampler !== "ddim" && sampler !== "ddpm") {
-    // DPM-Solver spans all trained levels, the others those of the chosen timesteps.
-    const span = sampler === "dpmpp-2m" ? noise.sigmas.toReversed() : levels;
-    levels = options.ramp(levels.length, options.sigmaMin ?? span.at(-1)!, options.sigmaMax ?? span[0]!);
-    timesteps = levels.map((sigma) => noise.timestepOf(sigma));
-    // Diffusers' DPM-Solver rounds the timesteps of Karras levels and cuts off the fractions of others.
-    if (sampler === "dpmpp-2m") timesteps = timesteps.map(options.ramp === karrasSigmas ? roundHalfEven : Math.trunc);
-  }
-  const sigmas = Float64Array.of(...levels, Math.min(options.finalSigma, levels.at(-1)!));
-  const landings = sampler === "ddim" && typeof steps === "number" ? ddimLandings(noise, options, timesteps) : undefined;
-  const timestepBySigma = new Map(Array.from(timesteps, (t, i) => [levels[i]!, t]));
-  // Euler and Heun start at noise of σ₀ where the first level is the highest; the others from a unit-variance state.
-  const isVarianceExploding = ["euler", "euler-ancestral", "heun"].includes(sampler) && options.spacing !== "leading";
-  return {
-    sigmas,
-    timesteps,
-    initialScale: isVarianceExploding ? levels[0]! : Math.sqrt(1 + levels[0]! ** 2),
-    settings: { ...options.settings, timesteps, ...(landings && { landings }) },
-    timestepOf: (sigma) => timestepBySigma.get(sigma) ?? noise.timestepOf(sigma),
-  };
-}
-
-function chosenTimesteps(sampler: SamplerName, noise: NoiseSchedule, options: Options, steps: number): Float64Array {
-  const { trained, spacing, offset } = options;
-  const ofSteps = (count: number, upTo: number): Float64Array => spacedTimesteps(count, { spacing, trained: upTo, offset });
-  if (sampler === "ddim" || sampler === "ddpm") return ofSteps(steps, trained).map(roundHalfEven);
-  if (sampler !== "dpmpp-2m") return ofSteps(steps, trained);
-  // Levels with λ = −log σ below the bound are left out at the noisy end.
-  const kept = noise.sigmas.filter((sigma) => -Math.log(sigma) >= options.lambdaMin).length;
-  // DPM-Solver spaces one step more and leaves out the cleanest.
-  return (spacing === "trailing" ? ofSteps(steps, kept) : ofSteps(steps + 1, kept).subarray(0, steps)).map(roundHalfEven);
-}
-
-function customTimesteps(timesteps: readonly number[], trained: number): Float64Array {
-  const isFalling = timesteps.every((t, i) => t >= 0 && t < trained && (i === 0 || t < timesteps[i - 1]!));
-  if (timesteps.length === 0 || !isFalling) {
-    throw new RangeError(`plan: expected falling timesteps below ${trained}, got [${timesteps.join(", ")}]`);
-  }
-  return Float64Array.from(timesteps);
-}
-
-/** Diffusers' DDIM steps to t − ⌊T / steps⌋, which is not always the next timestep. */
-function ddimLandings(noise: NoiseSchedule, options: Options, timesteps: Float64Array): Float64Array | undefined {
-  const stride = Math.floor(options.trained / timesteps.length);
-  const isRegular = timesteps.every((t, i) => i === 0 || t === timesteps[i - 1]! - stride);
-  if (isRegular && timesteps.at(-1)! < stride) return undefined;
-  return timesteps.map((t) => (t >= stride ? noise.sigmas[t - stride]! : options.finalSigma));
-}
-
-interface OptionTypes {
-  boolean: boolean;
-  number: number;
-  string: string;
-}
-
-function read<K extends keyof OptionTypes>(
+/** Checks the file's options and the overrides, and completes them with the defaults of the file's class. */
+function readOptions(
   config: SchedulerConfig,
-  option: string,
-  type: K,
-  fallback: OptionTypes[K],
-): OptionTypes[K] {
-  const value = config[option];
-  if (value === undefined || value === null) return fallback;
-  if (typeof value === type) return value as OptionTypes[K];
-  throw new TypeError(`scheduleFromConfig: ${option} must be a ${type}, got ${JSON.stringify(value)}`);
+  overrides: SchedulerConfig,
+  className: string,
+  takesAll: boolean,
+): SchedulerOptions {
+  const { options: own } = schedulerClasses[className]!;
+  const options: Record<string, unknown> = { ...defaultOptions, ...own };
+  for (const [name, value] of [...Object.entries(config), ...Object.entries(overrides)]) {
+    if (name.startsWith("_") || ignoredOptions.has(name)) continue;
+    // What prediction_type was called before Diffusers 0.11.
+    if (name === "predict_epsilon") options.prediction_type = value === false ? "sample" : options.prediction_type;
+    else if (!Object.hasOwn(defaultOptions, name)) throw unknown("scheduler option", name, Object.keys(defaultOptions));
+    else if (takesAll || name in own) options[name] = checkedOption(name as keyof SchedulerOptions, value, options[name]);
+    else if (name in overrides) {
+      throw new RangeError(`scheduleFromConfig: ${className} has no option ${name}; choose a sampler that has it`);
+    }
+  }
+  return options as unknown as SchedulerOptions;
 }
 
-/** A number, or undefined where the file has none or writes an infinity as text. */
-function optionalNumber(config: SchedulerConfig, option: string): number | undefined {
-  const value = config[option];
-  return typeof value === "number" ? value : undefined;
+/**
+ * Samplers that start in pure noise where a schedule ends in it. For the others Diffusers' classes leave 2⁻²⁴ of the
+ * signal's variance, σ = 4096, so that ramps have a highest level to start from.
+ */
+const startsInPureNoise: ReadonlySet<SamplerName> = new Set<SamplerName>([
+  "consistency",
+  "ddim",
+  "ddim-inverse",
+  "ddpm",
+  "few-step",
+  "lcm",
+  "pndm",
+  "tcd",
+]);
+
+function trainedNoise(sampler: SamplerName, { process }: SchedulerClass, options: SchedulerOptions): NoiseSchedule {
+  if (process === "flow" || options.use_flow_sigmas) return flowNoise(options);
+  if (process === "edm") return edmNoise(options);
+  if (process === "consistency") return consistencyNoise(options);
+  if (process === "score") return scoreNoise(options);
+  if (process === "ipndm") return ipndmNoise(options);
+  const { trained_betas: trained, num_train_timesteps: count, beta_schedule: schedule } = options;
+  const plain = trained
+    ? Float64Array.from(trained)
+    : betas({ schedule, count, start: options.beta_start, end: options.beta_end });
+  const beta = options.rescale_betas_zero_snr ? rescaleZeroTerminalSnr(plain) : plain;
+  return noiseSchedule(alphasCumprod(beta), startsInPureNoise.has(sampler) ? undefined : 2 ** -24);
+}
+
+function predictionType({ process }: SchedulerClass, options: SchedulerOptions): PredictionType {
+  const { prediction_type: type } = options;
+  switch (process) {
+    case "flow":
+      return options.invert_sigmas ? "reversed_flow_prediction" : "flow_prediction";
+    case "edm":
+      if (type === "epsilon") return "edm";
+      if (type === "v_prediction") return "edm_v_prediction";
+      throw new RangeError(`scheduleFromConfig: an EDM network predicts "epsilon" or "v_prediction", got "${type}"`);
+    case "consistency":
+      return "consistency";
+    case "score":
+      return "score";
+    case "ipndm":
+      return "v_prediction";
+    case "variance-preserving":
+      return type;
+  }
+}
+
+/** The class's sampler; an option may make another of it. */
+function ownSampler({ sampler, process }: SchedulerClass, options: SchedulerOptions): SamplerName {
+  if (sampler === "dpmpp-2m" && options.algorithm_type.startsWith("sde-")) return "dpmpp-2m-sde";
+  return process === "flow" && options.stochastic_sampling ? "consistency" : sampler;
+}
+
+/** The sampler's own options. */
+function samplerSettings(name: SamplerName, { process }: SchedulerClass, options: SchedulerOptions): SamplerSettings {
+  const { solver_type: solverType, algorithm_type: algorithm, prediction_type: predicts } = options;
+  const isSde = algorithm.startsWith("sde-");
+  const isDpm = algorithm.includes("dpmsolver") && (name === "dpmpp-2s" || isSde === (name === "dpmpp-2m-sde"));
+  if (isDpm && !algorithm.endsWith("++") && options.final_sigmas_type === "zero" && /^dpmpp-2[ms]/.test(name)) {
+    throw new RangeError(
+      `scheduleFromConfig: algorithm_type "${algorithm}" divides by the last level; set final_sigmas_type to "sigma_min"`,
+    );
+  }
+  const clip = clipOf(process, options);
+  // Diffusers' TCD and UniPC on ε do not clip.
+  const isClipped = clip !== undefined && name !== "tcd" && (name !== "unipc" || options.predict_x0);
+  return {
+    ...(isClipped && { clip }),
+    variance: varianceOf(options.variance_type),
+    ...(name !== "lms" && { order: options.solver_order }),
+    ...(isDpm && { algorithm: algorithm as DpmAlgorithm }),
+    solverType: solverType === "heun" ? "heun" : "midpoint",
+    variant: solverType === "bh1" ? "bh1" : "bh2",
+    lowerOrderFinal: options.lower_order_final,
+    eulerAtFinal: options.euler_at_final,
+    predictX0: name === "sa-solver" ? algorithm !== "noise_prediction" : options.predict_x0,
+    disableCorrector: options.disable_corrector,
+    predictorOrder: options.predictor_order,
+    correctorOrder: options.corrector_order,
+    // SA-Solver is stochastic in the middle of the timesteps alone, unless told otherwise.
+    tau: (timestep) => (timestep !== undefined && timestep >= 200 && timestep <= 800 ? 1 : 0),
+    rungeKutta: !options.skip_prk_steps,
+    averaged: predicts === "v_prediction" ? "v" : "epsilon",
+    noiseScale: options.s_noise,
+    correctorSteps: options.correct_steps,
+    snr: options.snr,
+    ...(name === "lcm" && { timestepScaling: options.timestep_scaling }),
+  };
+}
+
+/** The reverse variance; its log and itself are the same to a sampler. */
+function varianceOf(type: string | null): NonNullable<SamplerSettings["variance"]> {
+  if (type === "learned" || type === "learned_range") return type;
+  return type?.startsWith("fixed_large") ? "fixed_large" : "fixed_small";
+}
+
+function clipOf(process: SchedulerClass["process"], options: SchedulerOptions): Clip | undefined {
+  if (process === "consistency") return options.clip_denoised ? { range: 1 } : undefined;
+  if (options.thresholding) return { quantile: options.dynamic_thresholding_ratio, max: options.sample_max_value };
+  return options.clip_sample ? { range: options.clip_sample_range } : undefined;
 }

@@ -5,9 +5,11 @@ import { betaQuantile } from "./beta-quantile.js";
  */
 export type SigmaRamp = (steps: number, min: number, max: number) => Float64Array;
 
-/** σ spaced evenly in σ^(1/7): dense where pictures take shape. @see Karras et al. 2022, arXiv:2206.00364, eq. 5 */
-export const karrasSigmas: SigmaRamp = (steps, min, max) => {
-  const rho = 7;
+/**
+ * σ spaced evenly in σ^(1/ρ), ρ = 7 unless told: dense where pictures take shape.
+ * @see Karras et al. 2022, arXiv:2206.00364, eq. 5
+ */
+export const karrasSigmas = (steps: number, min: number, max: number, rho = 7): Float64Array => {
   const from = max ** (1 / rho);
   const to = min ** (1 / rho);
   return ramp(steps, (u) => (from + u * (to - from)) ** rho);

@@ -1,13 +1,14 @@
 import { describe, expect, it } from "vitest";
 import {
   clipDenoised,
+  denoiserFrom,
   fromEpsilon,
-  fromSample,
-  fromV,
   gaussianDenoiser,
   guide,
   mixtureDenoiser,
+  type PredictionType,
   type Predictor,
+  subspaceGaussianDenoiser,
 } from "../../../lib/diffusion/index.js";
 import { float32, int64, Tensor } from "../../../lib/tensor/index.js";
 
@@ -78,44 +79,71 @@ describe("guide", () => {
 });
 
 describe("adapters", () => {
-  it("turn the ε-, v- and x₀-prediction of one Gaussian into the same denoiser", async () => {
+  /** What a network of each kind sees of x, and what it predicts, in the words of its paper; σ_d = 0.5, σ_min = 0.002. */
+  const kinds: Readonly<
+    Record<PredictionType, { input: (sigma: number) => number; predict: (x: number, x0: number, sigma: number) => number }>
+  > = {
+    epsilon: { input: (s) => 1 / Math.sqrt(1 + s * s), predict: (x, x0, s) => (x - x0) / s },
+    v_prediction: {
+      input: (s) => 1 / Math.sqrt(1 + s * s),
+      predict: (x, x0, s) => ((x - x0) / s - s * x0) / Math.sqrt(1 + s * s),
+    },
+    sample: { input: (s) => 1 / Math.sqrt(1 + s * s), predict: (_, x0) => x0 },
+    flow_prediction: { input: (s) => 1 / (1 + s), predict: (x, x0, s) => (x - x0) / s - x0 },
+    reversed_flow_prediction: { input: (s) => 1 / (1 + s), predict: (x, x0, s) => x0 - (x - x0) / s },
+    edm: { input: (s) => 1 / Math.hypot(s, 0.5), predict: (x, x0, s) => edmF(x, x0, s) },
+    edm_v_prediction: { input: (s) => 1 / Math.hypot(s, 0.5), predict: (x, x0, s) => -edmF(x, x0, s) },
+    consistency: {
+      input: (s) => 1 / Math.hypot(s, 0.5),
+      predict: (x, x0, s) => {
+        const skip = 0.25 / ((s - 0.002) ** 2 + 0.25);
+        return (x0 - skip * x) / (((s - 0.002) * 0.5) / Math.hypot(s, 0.5));
+      },
+    },
+    score: { input: () => 1, predict: (x, x0, s) => (x0 - x) / s ** 2 },
+  };
+  /** F of x̂₀ = c_skip·x + c_out·F. */
+  const edmF = (x: number, x0: number, s: number): number => {
+    const skip = 0.25 / (s * s + 0.25);
+    return (x0 - skip * x) / ((s * 0.5) / Math.hypot(s, 0.5));
+  };
+
+  it.each(Object.keys(kinds) as PredictionType[])("make of a Gaussian's %s its denoiser and its ε", async (type) => {
     const exact = gaussianDenoiser([0.5, -1], [0.7, 0.3]);
     const schedule = { timestepOf: (sigma: number): number => sigma };
     const x = float32([2, -3], [1, 2]);
+    const { input, predict } = kinds[type];
     for (const sigma of [0.1, 1, 10]) {
       const x0 = await exact(x, sigma);
-      const root = Math.sqrt(1 + sigma ** 2);
-      const eps = (i: number): number => (x.data[i]! - x0.data[i]!) / sigma;
-      const predict =
-        (rule: (i: number) => number): Predictor =>
-        async (input, t) => {
-          expect(t).toBe(sigma);
-          expect(input.data[0]).toBeCloseTo(x.data[0]! / root, 5);
-          return float32(Float32Array.of(rule(0), rule(1)), [1, 2]);
-        };
-      const denoisers = [
-        fromEpsilon(predict(eps), schedule),
-        fromV(
-          predict((i) => (eps(i) - sigma * x0.data[i]!) / root),
-          schedule,
-        ),
-        fromSample(
-          predict((i) => x0.data[i]!),
-          schedule,
-        ),
-      ];
-      for (const denoiser of denoisers) {
-        (await denoiser(x, sigma)).data.forEach((value, i) => {
-          expect(value).toBeCloseTo(x0.data[i]!, 4);
-        });
-      }
+      const denoiser = denoiserFrom[type](async (seen, t) => {
+        expect(t).toBe(sigma);
+        expect(seen.data[0]).toBeCloseTo(x.data[0]! * input(sigma), 5);
+        return float32(
+          x.data.map((value, i) => predict(value, x0.data[i]!, sigma)),
+          [1, 2],
+        );
+      }, schedule);
+      const denoised = await denoiser(x, sigma);
+      const epsilon = await denoiser.epsilon?.(x, sigma);
+      x0.data.forEach((value, i) => {
+        expect(denoised.data[i]).toBeCloseTo(value, 4);
+        if (type !== "sample") expect(epsilon!.data[i]).toBeCloseTo((x.data[i]! - value) / sigma, 4);
+      });
     }
+  });
+
+  it("split off the variance of a network that learns it, item by item", async () => {
+    const twice: Predictor = async () => float32([1, 2, 10, 20, 3, 4, 30, 40], [2, 2, 2]);
+    const schedule = { timestepOf: (): number => 0 };
+    const denoised = await denoiserFrom.sample(twice, schedule)(float32([0, 0, 0, 0], [2, 1, 2]), 1);
+    expect([...denoised.data]).toEqual([1, 2, 3, 4]);
+    expect([...denoised.variance!.data]).toEqual([10, 20, 30, 40]);
   });
 
   it("refuse a prediction of another size", async () => {
     const schedule = { timestepOf: (): number => 0 };
     await expect(fromEpsilon(async () => float32([1]), schedule)(float32([1, 2], [1, 2]), 1)).rejects.toThrow(
-      /learned variances/,
+      /twice the channels/,
     );
   });
 });
@@ -126,6 +154,26 @@ describe("exact denoisers", () => {
     const mixture = mixtureDenoiser([{ weight: 5, mean: [1, 2], deviation: 0.5 }]);
     const gaussian = gaussianDenoiser([1, 2], [0.5, 0.5]);
     expect(await mixture(x, 0.7)).toEqual(await gaussian(x, 0.7));
+  });
+
+  it("of a subspace along the axes are the Gaussian's, of deviation 0 across it", async () => {
+    const x = float32([2, -3, 1, 0, 1, 5], [2, 3]);
+    const plane = { mean: [1, 2, 3], directions: [Float64Array.of(1, 0, 0), Float64Array.of(0, 1, 0)], deviations: [0.5, 2] };
+    const { data } = await subspaceGaussianDenoiser(plane)(x, 0.7);
+    const expected = await gaussianDenoiser([1, 2, 3], [0.5, 2, 0])(x, 0.7);
+    data.forEach((value, i) => {
+      expect(value).toBeCloseTo(expected.data[i]!, 6);
+    });
+  });
+
+  it("of a slanted line shrink along it and project across it", async () => {
+    const line = { mean: [0, 0], directions: [Float64Array.of(0.6, 0.8)], deviations: [1] };
+    const { data } = await subspaceGaussianDenoiser(line)(float32([5, 0], [1, 2]), 1);
+    // 5·0.6 = 3 along the line, halved: 1.5·(0.6, 0.8).
+    expect(data[0]).toBeCloseTo(0.9, 6);
+    expect(data[1]).toBeCloseTo(1.2, 6);
+    expect(() => subspaceGaussianDenoiser({ ...line, directions: [[0.6, 0.9]] })).toThrow(/orthonormal/);
+    expect(() => subspaceGaussianDenoiser({ ...line, deviations: [1, 2] })).toThrow(/one deviation per direction/);
   });
 
   it("of two points average them at the middle and choose the near one at low noise", async () => {

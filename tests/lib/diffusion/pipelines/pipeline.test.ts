@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { load, ModelFolderError } from "../../../../lib/diffusion/formats/index.js";
 import type { Pipeline } from "../../../../lib/diffusion/pipelines/index.js";
+import { risingSamplers, type SamplerName, samplers } from "../../../../lib/diffusion/samplers/index.js";
 import { at, select, UnknownHookPointError } from "../../../../lib/hooks/index.js";
 import { saveModel } from "../../../../lib/onnx/index.js";
 import { GraphBuilder } from "../../../../lib/program/index.js";
@@ -44,6 +45,16 @@ describe("generate", () => {
     const again = await pipe.generate("a red circle", { steps: 3, noise: torchRandn(7, [1, 4, 4, 4]) });
     expect(again.latents.bytes).toEqual(run.latents.bytes);
   });
+  it.each((Object.keys(samplers) as SamplerName[]).filter((name) => !risingSamplers.has(name)))(
+    "runs %s on the pipeline's schedule",
+    async (sampler) => {
+      const run = await pipe.generate("a red circle", { ...quick, sampler, guidanceScale: 1, decode: false });
+      expect(run.manifest.sampler).toBe(sampler);
+      expect(run.latents.shape).toEqual([3, 1, 4, 4, 4]);
+      // Untrained, it predicts little noise: what is left is at most the start, x₀ + σ₀ε.
+      expect(run.finalLatents.data.every((value) => Math.abs(value) < 100)).toBe(true);
+    },
+  );
   it("computes several prompts and seeds as it computes each alone, in batches of any size", async () => {
     const prompts = ["a red circle", "a blue square", "two"];
     const together = await pipe.generate(prompts, {
@@ -235,11 +246,29 @@ describe("load", () => {
       join("unet", "config.json"),
       '"4"',
     ],
+    [
+      "a scheduler there is none of, with the nearest",
+      (f: string) => writeFile(join(f, "scheduler", "scheduler_config.json"), '{"_class_name":"EulerDiscretScheduler"}'),
+      join("scheduler", "scheduler_config.json"),
+      "did you mean EulerDiscreteScheduler",
+    ],
+    [
+      "an option of no scheduler, with the nearest",
+      (f: string) => writeFile(join(f, "scheduler", "scheduler_config.json"), '{"timestep_spacin":"leading"}'),
+      join("scheduler", "scheduler_config.json"),
+      "did you mean timestep_spacing",
+    ],
   ])("names %s", async (_, change, file, found) => {
     const error = (await broken(change)) as ModelFolderError;
     expect(error).toBeInstanceOf(ModelFolderError);
     expect(error.file.endsWith(file)).toBe(true);
     expect(error.found).toContain(found);
+  });
+  it("reads the infinities that Python writes into a scheduler's configuration", async () => {
+    const config = '{"_class_name":"DPMSolverMultistepScheduler","lambda_min_clipped":-Infinity,"solver_order":2}';
+    const loaded = await broken((f) => writeFile(join(f, "scheduler", "scheduler_config.json"), config));
+    expect((loaded as unknown as Pipeline).schedulerConfig.lambda_min_clipped).toBe("-Infinity");
+    await (loaded as unknown as Pipeline).release();
   });
   it("does not follow a link out of the folder", async () => {
     const error = (await broken(async (f) => {
