@@ -14,7 +14,7 @@ import {
   weightTensors,
   withTensorFile,
 } from "./bench.js";
-import { hasTorch, TorchPeer } from "./peers/torch-peer.js";
+import { noTorch, TorchPeer } from "./peers/torch-peer.js";
 import { smallUNet } from "./small-unet.js";
 
 const batch = 16;
@@ -53,7 +53,7 @@ export const gradient: Bench = {
       return run[wanted] as Tensor<"float32">;
     };
     const norm = Math.sqrt((await once()).data.reduce((sum, v) => sum + v * v, 0));
-    if (!hasTorch()) return [{ name, ...compared((await inTurns(rounds, { ours: () => timed(once) })).ours) }];
+    if (noTorch !== undefined) return [{ name, ...compared((await inTurns(rounds, { ours: () => timed(once) })).ours) }];
     return await withTensorFile({ ...weightTensors(weights), ...stackedFeeds([feeds]) }, async (file) => {
       const torch = new TorchPeer(fileURLToPath(new URL("peers/small_unet.py", import.meta.url)), [file, threads], threads);
       try {

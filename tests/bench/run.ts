@@ -8,7 +8,7 @@ import type { Bench, Measurement } from "./bench.js";
 import { codec } from "./codec.bench.js";
 import { gradient } from "./gradient.bench.js";
 import { hooks } from "./hooks.bench.js";
-import { hasTorch } from "./peers/torch-peer.js";
+import { noTorch } from "./peers/torch-peer.js";
 import { sae } from "./sae.bench.js";
 import { unet } from "./unet.bench.js";
 
@@ -20,7 +20,7 @@ if (unknown.length > 0) {
   console.error(`bench: no bench ${unknown.join(", ")}; there are ${all.map((bench) => bench.name).join(", ")}`);
   process.exit(1);
 }
-if (!hasTorch()) console.log("No PyTorch to compare with (install python3-torch, or set TWEEDIE_PEER_PYTHON): our times alone.");
+if (noTorch !== undefined) console.log(`Our times alone; ${noTorch}.`);
 
 const results: Measurement[] = [];
 for (const bench of all) {

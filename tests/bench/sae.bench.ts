@@ -16,7 +16,7 @@ import {
   weightTensors,
   withTensorFile,
 } from "./bench.js";
-import { hasTorch, TorchPeer } from "./peers/torch-peer.js";
+import { noTorch, TorchPeer } from "./peers/torch-peer.js";
 
 const [width, features, k, batch] = [512, 4096, 32, 1024];
 const stepsPerTurn = 20;
@@ -55,7 +55,7 @@ export const sae: Bench = {
     const turn = (): Promise<Turn> => timed(run, stepsPerTurn);
     try {
       const losses = await run();
-      if (!hasTorch()) return [{ name, ...compared((await inTurns(rounds, { turn })).turn), wanted: 0.65 }];
+      if (noTorch !== undefined) return [{ name, ...compared((await inTurns(rounds, { turn })).turn), wanted: 0.65 }];
       return await withTensorFile({ ...weightTensors(weights), ...stackedFeeds(feeds) }, async (file) => {
         const script = fileURLToPath(new URL("peers/sae_step.py", import.meta.url));
         const torch = new TorchPeer(script, [file, k, threads], threads);

@@ -15,7 +15,7 @@ import {
   weightTensors,
   withTensorFile,
 } from "./bench.js";
-import { hasTorch, TorchPeer } from "./peers/torch-peer.js";
+import { noTorch, TorchPeer } from "./peers/torch-peer.js";
 import { smallUNet } from "./small-unet.js";
 
 const batch = 64;
@@ -67,7 +67,7 @@ export const unet: Bench = {
     };
     try {
       const losses = [...(await run()), ...(await run())];
-      if (!hasTorch()) return [{ ...named, ...compared((await inTurns(rounds, { turn })).turn) }];
+      if (noTorch !== undefined) return [{ ...named, ...compared((await inTurns(rounds, { turn })).turn) }];
       return await withTensorFile({ ...weightTensors(weights), ...stackedFeeds(feeds) }, (file) =>
         race(file, losses, turn, named),
       );

@@ -22,10 +22,20 @@ function tuned(threads: number): NodeJS.ProcessEnv {
 
 const python = process.env.TWEEDIE_PEER_PYTHON ?? "/usr/bin/python3";
 
-/** Whether a Python with PyTorch is installed. */
-export function hasTorch(): boolean {
-  return spawnSync(python, ["-c", "import torch"], { stdio: "ignore" }).status === 0;
+const succeeds = (code: string): boolean => spawnSync(python, ["-c", code], { stdio: "ignore" }).status === 0;
+
+/**
+ * Why there is no PyTorch to compare with; undefined if there is. Debian's does not depend on a fast BLAS: with the
+ * reference one a matrix product takes ten times as long and more, and comparing with it would be no comparison.
+ */
+function whyNoTorch(): string | undefined {
+  if (!succeeds("import torch")) return "no PyTorch: install python3-torch, or set TWEEDIE_PEER_PYTHON";
+  const fastBlas = "import torch, re; assert re.search('openblas|mkl_|blis|atlas', open('/proc/self/maps').read())";
+  return succeeds(fastBlas) ? undefined : "PyTorch runs on the reference BLAS: install libopenblas0-pthread";
 }
+
+/** Why there is no peer, if there is none. */
+export const noTorch: string | undefined = whyNoTorch();
 
 /** Times per repetition, and what was computed. */
 export interface Answer extends Turn {
