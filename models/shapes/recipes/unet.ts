@@ -10,7 +10,7 @@ import { encodeScenes, type LatentSet, scalingFactor } from "../latents.js";
 import { type Recipe, trainLogged } from "./harness.js";
 
 const batch = 32;
-const steps = 22_000;
+const steps = 27_000;
 /** The learning rate stays high, then falls to zero over the last steps (arXiv:2405.18392). */
 const cooldown = 5500;
 const sceneCount = 48_000;
