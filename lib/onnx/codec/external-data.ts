@@ -42,7 +42,8 @@ const chunkBytes = 2 ** 23;
 /** The data piece by piece; a piece read from a file is overwritten by the next. */
 export async function* chunksOf(data: InitializerData, folder?: string): AsyncGenerator<Uint8Array, void, undefined> {
   if (data.kind === "bytes") {
-    yield data.bytes;
+    // Node hashes and writes at most 2 GiB at once.
+    for (let at = 0; at < data.bytes.length; at += chunkBytes) yield data.bytes.subarray(at, at + chunkBytes);
     return;
   }
   const from = folder ?? folders.get(data);

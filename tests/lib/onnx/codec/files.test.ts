@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ort from "onnxruntime-node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { chunksOf } from "../../../../lib/onnx/codec/external-data.js";
 import {
   encodeModel,
   externalFolderOf,
@@ -116,6 +117,16 @@ describe("saveModel and loadModel", () => {
     await expect(saveModel(withReference("gone.bin"), path, { thresholdBytes: 1 })).rejects.toThrow(TypeError);
     expect(await readFile(path)).toEqual(before);
     expect(await readdir(folder)).toEqual(["m.onnx"]);
+  });
+});
+
+describe("chunksOf", () => {
+  test("hands over weights in memory in pieces that can be hashed and written, and loses none", async () => {
+    const bytes = new Uint8Array(2 ** 24 + 5).map((_, i) => i % 251);
+    const pieces: Uint8Array[] = [];
+    for await (const piece of chunksOf({ kind: "bytes", bytes })) pieces.push(piece);
+    expect(pieces.map((piece) => piece.length)).toEqual([2 ** 23, 2 ** 23, 5]);
+    expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
   });
 });
 
