@@ -98,7 +98,10 @@ Captions come from a grammar ("a large striped red circle on a gray background",
 stars"). All models were trained by this library, on two CPU cores, from the recipes in \`recipes/\`; the losses are in \`logs/\`. They know
 nothing but this world and are meant for research on how such models work.
 
-![Training curves](curves.svg)`,
+![Training curves](curves.svg)
+
+The U-Net's recipe was settled while it trained: its first 2 950 steps took all timesteps equally often, the next 2 900 those from 100
+to 600 more often, the rest follow the recipe; the learning rate was cooled down twice, before step 22 000 and before the end.`,
   ];
   if (evaluation) sections.push(pipelineSection(evaluation));
   if (judge?.metrics) sections.push(judgeSection(judge.metrics));
