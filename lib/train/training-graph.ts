@@ -71,7 +71,7 @@ const largestPacked = 1 << 17;
  * Puts small parameters together, those that decay and those that do not: a net of hundreds of them is then updated by
  * a dozen calls instead of thousands. Where the recipe looks at parameters one by one, each stays by itself.
  */
-export function slabsOf(spec: TrainingSpec, parameters: readonly Parameter[]): readonly Slab[] {
+function slabsOf(spec: TrainingSpec, parameters: readonly Parameter[]): readonly Slab[] {
   const alone = (p: Parameter): Slab => ({ name: p.name, parameters: [p], shape: p.shape, decays: p.shape.length > 1 });
   if (spec.project !== undefined || spec.adjustGradient !== undefined) return parameters.map(alone);
   const small = parameters.filter((p) => sizeOf(p.shape) <= largestPacked);
@@ -95,8 +95,8 @@ export function slabsOf(spec: TrainingSpec, parameters: readonly Parameter[]): r
 }
 
 /** The parameters of a slab as parts of its state. */
-function unpacked(g: GraphBuilder, { parameters, shape }: Slab, state: Value): readonly Value[] {
-  if (parameters.length === 1 && shape === parameters[0]!.shape) return [state];
+function unpacked(g: GraphBuilder, { parameters }: Slab, state: Value): readonly Value[] {
+  if (parameters.length === 1) return [state];
   const sizes = parameters.map((p) => sizeOf(p.shape));
   return g.ops("Split", [state, g.ints(sizes)], { axis: 0 }, sizes.length).map((part, i) => part.reshape(parameters[i]!.shape));
 }

@@ -6,8 +6,8 @@ import { adamw, cooldownRate, mseLoss, type StepFeeds, type TrainingSpec, withWa
 import { captionOf } from "../caption.js";
 import { schedulerConfig, textConfig, unetConfig } from "../config.js";
 import { exampleAt, shapesTokenizer } from "../dataset.js";
-import { encodeScenes, type LatentSet, scalingFactor } from "../latents.js";
 import { type Recipe, trainLogged } from "./harness.js";
+import { encodeScenes, type LatentSet, scalingFactor } from "./latents.js";
 
 const batch = 32;
 const steps = 27_000;

@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
-import { GraphBuilder, vaeEncoder } from "../../lib/program/index.js";
-import { openSession } from "../../lib/runtime/index.js";
-import { float32, readSafetensors, type Tensor, writeSafetensors } from "../../lib/tensor/index.js";
-import { digestOf } from "../../lib/train/index.js";
-import { vaeConfig } from "./config.js";
-import { sceneBatch } from "./dataset.js";
-import type { RecipeOptions } from "./recipes/harness.js";
-import { isOfEncoder } from "./recipes/vae.js";
+import { GraphBuilder, vaeEncoder } from "../../../lib/program/index.js";
+import { openSession } from "../../../lib/runtime/index.js";
+import { float32, readSafetensors, type Tensor, writeSafetensors } from "../../../lib/tensor/index.js";
+import { digestOf } from "../../../lib/train/index.js";
+import { vaeConfig } from "../config.js";
+import { sceneBatch } from "../dataset.js";
+import type { RecipeOptions } from "./harness.js";
+import { isOfEncoder } from "./vae.js";
 
 /** Encoded training scenes: mean and standard deviation of each latent's Gaussian, float32 [n, 4, 16, 16]. */
 export interface LatentSet {
