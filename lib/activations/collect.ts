@@ -71,7 +71,7 @@ export async function collect(
       `collect: ${plan.vectors} vectors of ${plan.channels} need ${bytes} bytes, over the budget of ${budgetBytes}; give a folder or fewer vectors`,
     );
   }
-  const ran = environment(await pipe.unet.prepare({ edits: pipe.edits }));
+  const ran = environment(await pipe.network.prepare({ edits: pipe.edits }));
   let manifest = folder === undefined ? undefined : await resumed(folder, plan, ran);
   const first = manifest?.shards.at(-1)?.endImage ?? 0;
   const firstVector = vectorsBefore(plan, first);

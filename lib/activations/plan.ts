@@ -106,7 +106,7 @@ export function planCollection(
     );
   if (seeds?.length === 0) throw new RangeError("collect: seeds is empty; give at least one or leave it out");
   const patterns = typeof settings.at === "string" ? [settings.at] : settings.at;
-  const found = new Map(patterns.flatMap((p) => pipe.unet.tree().find(p)).map((point) => [point.path, point]));
+  const found = new Map(patterns.flatMap((p) => pipe.network.tree().find(p)).map((point) => [point.path, point]));
   const shaped = [...found.values()].map((point) => shapeOf(point, pipe.latentSpace.size));
   if (shaped.length === 0) throw new RangeError("collect: `at` names no hook point; give a path or a pattern");
   const widths = new Set(shaped.map((s) => s.channels));

@@ -37,13 +37,19 @@ export interface SamplerOptions {
   readonly clip?: Clip;
   /** The discrete timestep of each sigma but the last, to label the steps with. */
   readonly timesteps?: Float64Array;
+  /** Has the last word on the state after each step, before it is reported and before the next one: inpainting puts back what is known. */
+  readonly revise?: (x: Tensor<"float32">, interval: Interval) => Tensor<"float32">;
 }
 
-/** One step of a sampler, from `sigma` to `sigmaNext`. */
-export interface Step {
+/** One interval of the noise levels. */
+export interface Interval {
   readonly index: number;
   readonly sigma: number;
   readonly sigmaNext: number;
+}
+
+/** One step of a sampler, from `sigma` to `sigmaNext`. */
+export interface Step extends Interval {
   readonly timestep?: number;
   /** The state after the step, x₀ + sigmaNext·ε. */
   readonly x: Tensor<"float32">;

@@ -32,13 +32,17 @@ export function guide(predict: ConditionalPrediction, options: GuidanceOptions):
     const isGuided = interval === undefined || (interval[0] < level && level <= interval[1]);
     if (!isGuided || scale === 1) return predict(x, level, condition);
     const both = await predict(stack(x, x), level, stackConditions(unconditional, condition));
-    const n = x.size;
-    if (both.size !== 2 * n) throw new RangeError(`guide: expected a prediction for ${stack(x, x)}, got ${both}`);
+    const items = x.shape[0] ?? 1;
+    const [perItem, n] = [x.size / items, both.size / 2];
+    if (n !== x.size && n !== 2 * x.size)
+      throw new RangeError(`guide: expected a prediction for ${stack(x, x)}, or with twice the channels, got ${both}`);
     const without = both.data.subarray(0, n);
     const withCondition = both.data.subarray(n);
-    const guided = withCondition.map((value, i) => without[i]! + scale * (value - without[i]!));
-    if (rescale > 0) matchDeviation(guided, withCondition, rescale, x.shape[0] ?? 1);
-    return new Tensor("float32", guided, x.shape);
+    // A learned variance doubles the channels. It describes the conditional process and is not guided.
+    const isMean = (i: number): boolean => n === x.size || i % (2 * perItem) < perItem;
+    const guided = withCondition.map((value, i) => (isMean(i) ? without[i]! + scale * (value - without[i]!) : value));
+    if (rescale > 0) matchDeviation(guided, withCondition, rescale, items);
+    return new Tensor("float32", guided, [items, ...both.shape.slice(1)]);
   };
 }
 

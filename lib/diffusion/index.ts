@@ -1,5 +1,6 @@
 export * from "./adapters.js";
 export * from "./clip.js";
+export * from "./conditioning/index.js";
 export * from "./contracts.js";
 export * from "./exact.js";
 export * from "./formats/index.js";

@@ -62,7 +62,7 @@ export async function lossRecovered(
   options: LossRecoveredOptions,
 ): Promise<LossAtTimestep[]> {
   const { at: pattern, resamples = 1000, ...settings } = options;
-  const [point, another] = pipe.unet.tree().find(pattern);
+  const [point, another] = pipe.network.tree().find(pattern);
   if (another !== undefined)
     throw new RangeError(
       `lossRecovered: "${pattern}" names several hook points; an SAE belongs to one, such as "${point!.path}"`,

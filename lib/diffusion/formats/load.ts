@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { HookedModel } from "../../hooks/index.js";
 import { loadModel, type Shape } from "../../onnx/index.js";
 import type { SessionOptions } from "../../runtime/index.js";
-import { type LatentSpace, Pipeline } from "../pipelines/stable-diffusion.js";
+import { type LatentSpace, Pipeline } from "../pipelines/pipeline.js";
 import { scheduleFromConfig } from "../schedules/index.js";
 import {
   type DiffusersFolder,
@@ -65,7 +65,7 @@ export async function load(source: string, options: LoadOptions = {}): Promise<P
   return new Pipeline({
     pipelineClass: parts.pipelineClass,
     digest,
-    unet,
+    network: unet,
     latentSpace: space,
     schedulerConfig: parts.scheduler.values,
     ...(textEncoder && { textEncoder }),

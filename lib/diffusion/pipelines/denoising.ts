@@ -2,10 +2,10 @@ import type { Activation, Branch, Capture, Edit } from "../../hooks/index.js";
 import { type Environment, environment } from "../../runtime/index.js";
 import { type Picture, Tensor, tensorDigest, torchRandn } from "../../tensor/index.js";
 import { denoiserFrom } from "../adapters.js";
+import { concatRows, stacked } from "../batches.js";
 import { scheduleFromConfig } from "../schedules/index.js";
-import { concatRows, stacked } from "./batches.js";
 import type { ModelCall } from "./generation.js";
-import type { Pipeline } from "./stable-diffusion.js";
+import type { Pipeline } from "./pipeline.js";
 import { WatchedNetwork } from "./watched-network.js";
 
 export interface DenoiseOptions {
@@ -15,9 +15,9 @@ export interface DenoiseOptions {
   readonly prompts?: string | readonly string[];
   /** One per picture; default 0, 1, 2, … A picture's noise is that from which `generate` starts with its seed, the same at every timestep. */
   readonly seeds?: readonly number[];
-  /** Activations of the U-Net to keep. */
+  /** Activations of the network to keep. */
   readonly capture?: readonly Capture[];
-  /** Edits of the U-Net, after those of the view. */
+  /** Edits of the network, after those of the view. */
   readonly edits?: readonly Edit[];
   /** Most pictures in one run of a network; default 8. */
   readonly batchSize?: number;
@@ -80,7 +80,7 @@ export async function denoise(
   const sigmas = timesteps.map((t) => levels.sigmaAt(t));
   const timestepBySigma = new Map(Array.from(sigmas, (sigma, step) => [sigma, timesteps[step]!]));
   const edits = [...pipe.edits, ...(options.edits ?? [])];
-  const device = await pipe.unet.prepare({ capture, edits });
+  const device = await pipe.network.prepare({ capture, edits });
   const latents = "latents" in images ? images.latents : await pipe.encodeImage(images, { batchSize, ...(signal && { signal }) });
   const items = latents.shape[0]!;
   const seeds = options.seeds ?? Array.from({ length: items }, (_, i) => i);
@@ -90,11 +90,11 @@ export async function denoise(
       throw new RangeError(`denoise: expected ${items} ${name}, one per picture, got ${list.length}; they are paired one by one`);
   }
   const noise = concatRows(seeds.map((seed) => torchRandn(seed, [1, ...latents.shape.slice(1)])));
-  const network = new WatchedNetwork(pipe.unet, {
+  const size = [latents.shape[2]! * pipe.latentSpace.factor, latents.shape[3]! * pipe.latentSpace.factor] as const;
+  const network = new WatchedNetwork(pipe.network, {
     noise: levels,
     items,
-    cond: pipe.textEncoder && (await pipe.encodePrompt(texts)),
-    uncond: undefined,
+    cond: await pipe.conditioner.encode({ prompts: texts, branch: "cond", size, guidanceScale: 1, ...(signal && { signal }) }),
     guidanceScale: 1,
     guidanceRescale: 0,
     guidanceInterval: undefined,

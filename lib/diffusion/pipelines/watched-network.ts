@@ -1,20 +1,21 @@
 import type { Branch, Capture, Edit, HookedModel } from "../../hooks/index.js";
-import type { ValueInfo } from "../../onnx/index.js";
-import { expectFloat32, sizeOf, Tensor, toFloat32 } from "../../tensor/index.js";
+import { type Tensor, toFloat32 } from "../../tensor/index.js";
+import { asInput, concatRows, rowRanges, timestepInput } from "../batches.js";
+import type { Conditioning } from "../conditioning/index.js";
 import type { Condition, Predictor } from "../contracts.js";
 import { guide } from "../guidance.js";
 import type { NoiseSchedule } from "../schedules/index.js";
 import { ActivationRecorder, type RecordedBatch } from "./activation-recorder.js";
-import { asInput, concatRows, rowRanges, timestepInput } from "./batches.js";
 import type { ModelCall } from "./generation.js";
+import { type NetworkInputs, networkInputs } from "./network-inputs.js";
 
 export interface WatchedNetworkOptions {
   readonly noise: NoiseSchedule;
   readonly items: number;
-  /** Text states of the prompts, [item, token, channel]; undefined for an unconditional network. */
-  readonly cond: Tensor<"float32"> | undefined;
-  /** Text states of the negative prompts; without them there is no guidance. */
-  readonly uncond: Tensor<"float32"> | undefined;
+  /** What the network is told; its rows are the pictures. */
+  readonly cond: Conditioning;
+  /** What the unconditional branch is told; without it there is no guidance. */
+  readonly uncond?: Conditioning | undefined;
   readonly guidanceScale: number;
   readonly guidanceRescale: number;
   readonly guidanceInterval: readonly [low: number, high: number] | undefined;
@@ -27,7 +28,7 @@ export interface WatchedNetworkOptions {
   readonly signal: AbortSignal | undefined;
 }
 
-/** A U-Net as samplers call it, guided, with its activations recorded along the way. */
+/** A denoising network as samplers call it, guided, with its activations recorded along the way. */
 export class WatchedNetwork {
   /** The sampler's step under way; whoever walks the sampler counts it. */
   step = 0;
@@ -38,21 +39,22 @@ export class WatchedNetwork {
   readonly recorder: ActivationRecorder;
   /** The network's prediction after guidance. */
   readonly predict: Predictor;
-  readonly #unet: HookedModel;
+  readonly #network: HookedModel;
+  readonly #inputs: NetworkInputs;
   readonly #options: WatchedNetworkOptions;
 
-  constructor(unet: HookedModel, options: WatchedNetworkOptions) {
+  constructor(network: HookedModel, options: WatchedNetworkOptions) {
     const { cond, uncond, guidanceScale: scale, guidanceRescale: rescale, guidanceInterval: interval } = options;
-    this.#unet = unet;
+    this.#network = network;
+    this.#inputs = networkInputs(network.inputs);
     this.#options = options;
     this.branches = uncond === undefined ? ["cond"] : ["uncond", "cond"];
     this.recorder = new ActivationRecorder(this.branches.length, options.items);
-    const textInput = unet.inputs[2]?.name;
-    this.condition = textInput !== undefined && cond !== undefined ? { [textInput]: cond } : {};
+    this.condition = cond.rows;
     this.predict =
-      textInput === undefined || uncond === undefined
+      uncond === undefined
         ? this.#evaluate
-        : guide(this.#evaluate, { scale, rescale, unconditional: { [textInput]: uncond }, ...(interval && { interval }) });
+        : guide(this.#evaluate, { scale, rescale, unconditional: uncond.rows, ...(interval && { interval }) });
   }
 
   /** Runs all rows, [branch × item, …]; outside a guidance interval there is only the conditional branch. */
@@ -62,30 +64,30 @@ export class WatchedNetwork {
     const call: ModelCall = { step: this.step, timestep, sigma: noise.sigmaAt(timestep) };
     const record = captureAt(call);
     const batches: RecordedBatch[] = [];
-    const output = new Float32Array(input.size);
-    const perItem = sizeOf(input.shape.slice(1));
+    const predictions: Tensor<"float32">[] = [];
     for (const [start, end] of rowRanges(items, batchSize)) {
-      const rows = (tensor: Tensor<"float32">): Tensor<"float32"> =>
+      const rows = (tensor: Tensor): Tensor =>
         concatRows(branches.map((_, b) => tensor.slice(b * items + start, b * items + end)));
-      const { prediction, batch } = await this.#runRows(rows(input), call, branches, record, (name) =>
-        rows(expectFloat32(condition[name]!, name)),
+      const { prediction, batch } = await this.#runRows(
+        rows(input) as typeof input,
+        call,
+        branches,
+        record,
+        (name) => condition[name] && rows(condition[name]),
       );
-      if (prediction.size !== branches.length * (end - start) * perItem) {
-        throw new RangeError(
-          `U-Net: expected a prediction of its input's shape, got ${prediction}; learned variances are not supported`,
-        );
-      }
-      for (const b of branches.keys()) {
-        const block = (end - start) * perItem;
-        output.set(prediction.data.subarray(b * block, (b + 1) * block), (b * items + start) * perItem);
-      }
+      predictions.push(prediction);
       batches.push(batch);
     }
     if (record) {
       this.calls.push(call);
       this.recorder.add(batches);
     }
-    return new Tensor("float32", output, input.shape);
+    // Batches hold some items of every branch; guidance wants all items of one branch, then of the other.
+    return concatRows(
+      branches.flatMap((_, b) =>
+        predictions.map((p) => p.slice((b * p.shape[0]!) / branches.length, ((b + 1) * p.shape[0]!) / branches.length)),
+      ),
+    );
   };
 
   async #runRows(
@@ -93,18 +95,26 @@ export class WatchedNetwork {
     call: ModelCall,
     branches: readonly Branch[],
     record: boolean,
-    condition: (name: string) => Tensor<"float32">,
+    condition: (name: string) => Tensor | undefined,
   ): Promise<{ prediction: Tensor<"float32">; batch: RecordedBatch }> {
-    const { capture, edits, signal } = this.#options;
+    const { capture, edits, cond, signal } = this.#options;
     const rows = input.shape[0]!;
     const items = rows / branches.length;
-    const [sample, timestep, text] = this.#unet.inputs as readonly [ValueInfo, ValueInfo, ValueInfo?];
+    const { sample, timestep, conditions } = this.#inputs;
     const feeds: Record<string, Tensor> = {
       [sample.name]: asInput(input, sample),
       [timestep.name]: timestepInput(call.timestep, timestep, rows),
     };
-    if (text !== undefined) feeds[text.name] = asInput(condition(text.name), text);
-    const { outputs, activations } = await this.#unet.run(feeds, {
+    for (const [name, info] of conditions) {
+      const value = condition(name) ?? cond.shared?.[name];
+      if (value === undefined) {
+        throw new TypeError(
+          `the network's input ${info.name} is not given by this pipeline; its conditioner knows nothing of it`,
+        );
+      }
+      feeds[info.name] = asInput(value, info);
+    }
+    const { outputs, activations } = await this.#network.run(feeds, {
       capture,
       edits,
       record,
@@ -112,7 +122,7 @@ export class WatchedNetwork {
       ...(signal && { signal }),
     });
     return {
-      prediction: toFloat32(outputs[this.#unet.outputs[0]!.name]!),
+      prediction: toFloat32(outputs[this.#network.outputs[0]!.name]!),
       batch: { items, branches: branches.length, activations },
     };
   }

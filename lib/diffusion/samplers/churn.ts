@@ -1,5 +1,5 @@
-import type { NoiseSource } from "../contracts.js";
-import type { Interval, Trajectory } from "./trajectory.js";
+import type { Interval, NoiseSource } from "../contracts.js";
+import type { Trajectory } from "./trajectory.js";
 
 /** Noise that is added before a step, to forget errors made so far. */
 export interface ChurnOptions {

@@ -1,13 +1,6 @@
 import { Tensor } from "../../tensor/index.js";
 import { clipDenoised } from "../clip.js";
-import type { Denoised, Denoiser, NoiseSource, SamplerOptions, Step } from "../contracts.js";
-
-/** One interval of the noise levels. */
-export interface Interval {
-  readonly index: number;
-  readonly sigma: number;
-  readonly sigmaNext: number;
-}
+import type { Denoised, Denoiser, Interval, NoiseSource, SamplerOptions, Step } from "../contracts.js";
 
 /** What every sampler has: a state kept in float64 between model calls, checked noise levels, a way to stop. */
 export class Trajectory {
@@ -101,10 +94,16 @@ export class Trajectory {
     return to;
   }
 
-  /** Reports the step that has led to the current state. */
+  /** Reports the step that has led to the current state, after `revise` has had its word. */
   step(interval: Interval, denoised: Tensor<"float32">): Step {
-    const timestep = this.#options.timesteps?.[interval.index];
-    return { ...interval, ...(timestep !== undefined && { timestep }), x: this.#tensor(this.state), denoised };
+    const { timesteps, revise } = this.#options;
+    const timestep = timesteps?.[interval.index];
+    let x = this.#tensor(this.state);
+    if (revise) {
+      x = revise(x, interval);
+      this.state.set(x.data);
+    }
+    return { ...interval, ...(timestep !== undefined && { timestep }), x, denoised };
   }
 
   /** Gaussian noise for every element of the state. @throws TypeError if no source was passed */

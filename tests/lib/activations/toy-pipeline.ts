@@ -57,7 +57,7 @@ export function toyPipeline(): Pipeline {
   return new Pipeline({
     pipelineClass: "StableDiffusionPipeline",
     digest: "toy",
-    unet: new HookedModel(g.model(), {
+    network: new HookedModel(g.model(), {
       inputShapes: { sample: ["batch", 2, 4, 4], encoder_hidden_states: ["batch", maxLength, 1] },
     }),
     textEncoder: new HookedModel(text.model()),

@@ -1,12 +1,17 @@
-import type { ValueInfo } from "../../onnx/index.js";
-import { int64, sizeOf, Tensor, toFloat16 } from "../../tensor/index.js";
+import type { ValueInfo } from "../onnx/index.js";
+import { type DType, int64, sizeOf, Tensor, toFloat16, toFloat32, zeros } from "../tensor/index.js";
 
-/** Tensors of equal rows below each other. */
-export function concatRows(tensors: readonly Tensor<"float32">[]): Tensor<"float32"> {
-  const rest = tensors[0]!.shape.slice(1);
+/** Tensors of equal rows and dtype below each other. */
+export function concatRows<D extends DType>(tensors: readonly Tensor<D>[]): Tensor<D> {
+  const [first] = tensors as readonly [Tensor<D>];
   const rows = tensors.reduce((sum, t) => sum + t.shape[0]!, 0);
-  const data = joined(tensors.map((t) => t.data));
-  return new Tensor("float32", data, [rows, ...rest]);
+  const all = zeros([rows, ...first.shape.slice(1)], first.dtype);
+  let at = 0;
+  for (const tensor of tensors) {
+    all.bytes.set(tensor.bytes, at);
+    at += tensor.byteLength;
+  }
+  return all;
 }
 
 /** Arrays one after another. */
@@ -31,9 +36,24 @@ export function rowRanges(rows: number, size: number): [number, number][] {
   return Array.from({ length: Math.ceil(rows / size) }, (_, i) => [i * size, Math.min(rows, (i + 1) * size)]);
 }
 
-/** float32 values in the dtype that a network's input declares. */
-export function asInput(tensor: Tensor<"float32">, input: ValueInfo): Tensor {
-  return input.dtype === "float16" ? toFloat16(tensor) : tensor;
+/** Values in the dtype that a network's input declares. @throws TypeError if they cannot be told in it */
+export function asInput(tensor: Tensor, { name, dtype = tensor.dtype }: ValueInfo): Tensor {
+  const { data, shape } = tensor;
+  if (tensor.dtype === dtype) return tensor;
+  switch (dtype) {
+    case "float32":
+      return toFloat32(tensor);
+    case "float16":
+      return toFloat16(toFloat32(tensor));
+    case "int64":
+      return int64(Array.from(data as ArrayLike<number | bigint>), shape);
+    case "int32":
+      return new Tensor(dtype, Int32Array.from(data as ArrayLike<number>, Number), shape);
+    case "bool":
+      return new Tensor(dtype, Uint8Array.from(data as ArrayLike<number>, Number), shape);
+    default:
+      throw new TypeError(`network input ${name}: it takes ${dtype}, which cannot be made of ${tensor}; export it in float32`);
+  }
 }
 
 /** A timestep as a network's input declares it: whole or fractional, one for all rows or one per row. */
@@ -42,9 +62,4 @@ export function timestepInput(timestep: number, input: ValueInfo, rows: number):
   const n = sizeOf(shape);
   if (input.dtype === "int64") return int64(new BigInt64Array(n).fill(BigInt(Math.round(timestep))), shape);
   return asInput(new Tensor("float32", new Float32Array(n).fill(timestep), shape), input);
-}
-
-/** Token ids in the dtype that a text encoder's input declares. */
-export function idsInput(ids: Tensor<"int64">, input: ValueInfo): Tensor {
-  return input.dtype === "int32" ? new Tensor("int32", Int32Array.from(ids.data, Number), ids.shape) : ids;
 }

@@ -1,0 +1,234 @@
+import { Displayed, type MimeBundle, table } from "../../figures/index.js";
+import type { Edit, HookedModel, ModuleTree } from "../../hooks/index.js";
+import type { ValueInfo } from "../../onnx/index.js";
+import { type Picture, Tensor, toFloat32 } from "../../tensor/index.js";
+import { asInput, concatRows, rowRanges } from "../batches.js";
+import { type Conditioner, clipConditioner, unconditioned } from "../conditioning/index.js";
+import type { Tokenizer } from "../formats/tokenizer.js";
+import type { SchedulerConfig } from "../schedules/index.js";
+import { Film } from "./film.js";
+import { generate } from "./generate.js";
+import type { GenerateOptions } from "./generate-options.js";
+import type { Generation } from "./generation.js";
+import { picturesFromPixels, pixelsFromPictures } from "./pixels.js";
+
+/** How latents are scaled and laid out. */
+export interface LatentSpace {
+  readonly channels: number;
+  /** Height and width of the latents that the network was made for. */
+  readonly size: number;
+  /** Pixels per latent, along one side; 1 for a pipeline that works on pixels. */
+  readonly factor: number;
+  /** Latents are (encoder output − shift)·scale. */
+  readonly scale: number;
+  readonly shift: number;
+}
+
+/** What a pipeline is made of; `load` reads it from a folder. */
+export interface PipelineParts {
+  readonly pipelineClass: string;
+  /** SHA-256 of the networks and configuration. */
+  readonly digest: string;
+  /** The denoising network: a U-Net or a transformer. */
+  readonly network: HookedModel;
+  /** What the network is told; default by `textEncoder` and `tokenizer` as Stable Diffusion does, or nothing. */
+  readonly conditioner?: Conditioner;
+  readonly textEncoder?: HookedModel;
+  readonly tokenizer?: Tokenizer;
+  readonly vaeDecoder?: HookedModel;
+  readonly vaeEncoder?: HookedModel;
+  readonly latentSpace: LatentSpace;
+  readonly schedulerConfig: SchedulerConfig;
+}
+
+/**
+ * A diffusion model with all that belongs to it: Stable Diffusion (Rombach et al. 2022, arXiv:2112.10752) and its
+ * successors, class-conditional and unconditional models, in latents or in pixels. Its networks are hooked models; `with`
+ * gives a view of it whose denoising network is edited.
+ */
+export class Pipeline extends Displayed {
+  readonly pipelineClass: string;
+  /** The denoising network: a U-Net or a transformer. */
+  readonly network: HookedModel;
+  readonly conditioner: Conditioner;
+  readonly textEncoder: HookedModel | undefined;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly vaeDecoder: HookedModel | undefined;
+  readonly vaeEncoder: HookedModel | undefined;
+  readonly latentSpace: LatentSpace;
+  readonly schedulerConfig: SchedulerConfig;
+  /** SHA-256 of the networks and configuration. */
+  readonly digest: string;
+  /** Edits that every run of this view makes. */
+  readonly edits: readonly Edit[];
+  readonly #parts: PipelineParts;
+
+  constructor(parts: PipelineParts, edits: readonly Edit[] = []) {
+    super();
+    this.#parts = parts;
+    this.pipelineClass = parts.pipelineClass;
+    this.network = parts.network;
+    this.textEncoder = parts.textEncoder;
+    this.tokenizer = parts.tokenizer;
+    const { textEncoder, tokenizer } = parts;
+    this.conditioner = parts.conditioner ?? (textEncoder && tokenizer ? clipConditioner(textEncoder, tokenizer) : unconditioned);
+    this.vaeDecoder = parts.vaeDecoder;
+    this.vaeEncoder = parts.vaeEncoder;
+    this.latentSpace = parts.latentSpace;
+    this.schedulerConfig = parts.schedulerConfig;
+    this.digest = parts.digest;
+    this.edits = edits;
+  }
+
+  /** The denoising network as U-Net pipelines call it. */
+  get unet(): HookedModel {
+    return this.network;
+  }
+
+  /** The same pipeline with edits of its network; both share networks and sessions. */
+  with(...edits: readonly (Edit | readonly Edit[])[]): Pipeline {
+    return new Pipeline(this.#parts, [...this.edits, ...edits.flat()]);
+  }
+
+  /** What it is made of: networks, inputs, parameters. */
+  override mimeBundle(): MimeBundle | Promise<MimeBundle> {
+    const networks = Object.entries({
+      "text encoder": this.textEncoder,
+      "denoising network": this.network,
+      "VAE encoder": this.vaeEncoder,
+      "VAE decoder": this.vaeDecoder,
+    }).flatMap(([name, network]) => (network === undefined ? [] : [{ name, network }]));
+    const shapeText = (infos: readonly ValueInfo[]): string =>
+      infos.map(({ name, shape }) => `${name} [${(shape ?? []).map((d) => d ?? "?").join(", ")}]`).join("; ");
+    return table(
+      {
+        network: networks.map((n) => n.name),
+        parameters: networks.map((n) => n.network.tree().root.parameters),
+        inputs: networks.map((n) => shapeText(n.network.inputs)),
+        outputs: networks.map((n) => shapeText(n.network.outputs)),
+      },
+      { title: `${this.pipelineClass}${this.edits.length > 0 ? `, edited: ${this.edits.map((e) => e.label).join("; ")}` : ""}` },
+    ).mimeBundle();
+  }
+
+  /** The network's modules, with what can be hooked. */
+  tree(): ModuleTree {
+    return this.network.tree();
+  }
+
+  /**
+   * Prompts to pictures. Several prompts, or one with several seeds, are computed as one batch.
+   * @param prompt what to draw; of a class-conditional pipeline a class; leave it out for an unconditional one
+   * @throws RangeError on contradicting options; UnknownHookPointError before anything runs
+   */
+  generate(prompt: string | readonly string[] = "", options: GenerateOptions = {}): Promise<Generation> {
+    return generate(this, prompt, options);
+  }
+
+  /** Text states, [prompt, token, channel], as the network gets them. @throws TypeError if it gets none */
+  async encodePrompt(prompts: string | readonly string[]): Promise<Tensor<"float32">> {
+    const { size, factor } = this.latentSpace;
+    const { rows } = await this.conditioner.encode({
+      prompts: typeof prompts === "string" ? [prompts] : prompts,
+      branch: "cond",
+      size: [size * factor, size * factor],
+      guidanceScale: 1,
+    });
+    if (rows.encoder_hidden_states === undefined)
+      throw new TypeError(`encodePrompt: a ${this.pipelineClass} has no text encoder`);
+    return toFloat32(rows.encoder_hidden_states);
+  }
+
+  /**
+   * Latents of pictures, [item, channel, y, x]: the mean of the encoder's distribution, scaled as the network expects.
+   * @param images pictures of one size, or pixels [item, 3, y, x] in [0, 1]
+   */
+  async encodeImage(
+    images: Picture | readonly Picture[] | Tensor<"float32">,
+    { batchSize = 8, signal }: { readonly batchSize?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<Tensor<"float32">> {
+    const { vaeEncoder, latentSpace } = this;
+    if (vaeEncoder === undefined) throw new TypeError("encodeImage: this pipeline has no vae_encoder");
+    const pixels = images instanceof Tensor ? images : pixelsFromPictures("pixels" in images ? [images] : images);
+    const [input] = vaeEncoder.inputs;
+    const name = vaeEncoder.outputs[0]!.name;
+    const parts: Tensor<"float32">[] = [];
+    for (const [start, end] of rowRanges(pixels.shape[0]!, batchSize)) {
+      const rows = pixels.slice(start, end);
+      const centred = new Tensor(
+        "float32",
+        rows.data.map((v) => 2 * v - 1),
+        rows.shape,
+      );
+      const feeds = { [input!.name]: asInput(centred, input!) };
+      const { outputs } = await vaeEncoder.run(feeds, { fetches: [name], ...(signal && { signal }) });
+      parts.push(firstChannels(toFloat32(outputs[name]!), latentSpace.channels));
+    }
+    const mean = concatRows(parts);
+    return new Tensor(
+      "float32",
+      mean.data.map((v) => (v - latentSpace.shift) * latentSpace.scale),
+      mean.shape,
+    );
+  }
+
+  /** Pixels [item, 3, y, x] in [0, 1] of latents [item, channel, y, x]. */
+  async decode(
+    latents: Tensor<"float32">,
+    { batchSize = 8, signal }: { readonly batchSize?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<Tensor<"float32">> {
+    const { vaeDecoder, latentSpace } = this;
+    const toPixels = (tensor: Tensor<"float32">): Tensor<"float32"> =>
+      new Tensor(
+        "float32",
+        tensor.data.map((v) => Math.min(Math.max(v / 2 + 0.5, 0), 1)),
+        tensor.shape,
+      );
+    if (vaeDecoder === undefined) return toPixels(latents);
+    const [input] = vaeDecoder.inputs;
+    const [output] = vaeDecoder.outputs;
+    const parts: Tensor<"float32">[] = [];
+    for (const [start, end] of rowRanges(latents.shape[0]!, batchSize)) {
+      const rows = latents.slice(start, end);
+      const unscaled = new Tensor(
+        "float32",
+        rows.data.map((v) => v / latentSpace.scale + latentSpace.shift),
+        rows.shape,
+      );
+      const { outputs } = await vaeDecoder.run({ [input!.name]: asInput(unscaled, input!) }, signal ? { signal } : {});
+      parts.push(toFloat32(outputs[output!.name]!));
+    }
+    return toPixels(concatRows(parts));
+  }
+
+  /** Pictures of one item's x̂₀ at every step, with the noise levels: a film of the denoising. */
+  async film(generation: Generation, item = 0): Promise<Film> {
+    const { denoised, sigmas, timesteps, items } = generation;
+    if (item < 0 || item >= items.length) throw new RangeError(`film: item must be 0…${items.length - 1}, got ${item}`);
+    const frames = Array.from(timesteps, (_, step) => denoised.row(step).slice(item, item + 1));
+    return new Film(
+      items[item]!.prompt,
+      picturesFromPixels(await this.decode(concatRows(frames))),
+      sigmas.subarray(0, timesteps.length),
+      timesteps,
+    );
+  }
+
+  /** Closes the sessions of all networks, also for views made with `with`. */
+  async release(): Promise<void> {
+    const networks = [this.network, this.textEncoder, this.vaeDecoder, this.vaeEncoder];
+    await Promise.all(networks.map((network) => network?.release()));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+}
+
+/** An encoder gives mean and log-variance as channels, or the mean alone. */
+function firstChannels(tensor: Tensor<"float32">, channels: number): Tensor<"float32"> {
+  const [items = 0, all = 0, height = 0, width = 0] = tensor.shape;
+  if (all === channels) return tensor;
+  const rows = Array.from({ length: items }, (_, i) => tensor.row(i).slice(0, channels).reshape([1, channels, height, width]));
+  return concatRows(rows);
+}
