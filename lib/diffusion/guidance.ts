@@ -4,8 +4,8 @@ import type { Condition } from "./contracts.js";
 export interface GuidanceOptions {
   /** The weight g: 1 is the conditional prediction alone, 0 the unconditional. */
   readonly scale: number;
-  /** What the unconditional branch sees (the empty or negative prompt), shaped like the condition. */
-  readonly unconditional: Condition;
+  /** What the unconditional branch sees (the empty or negative prompt), shaped like the condition; a function is asked at every call. */
+  readonly unconditional: Condition | (() => Condition);
   /** Share of the guided prediction that is brought back to the conditional one's standard deviation, 0…1; default 0. */
   readonly rescale?: number;
   /** Levels (σ or timestep, whichever the guided function takes) outside which only the condition is used: low < level ≤ high. */
@@ -31,7 +31,8 @@ export function guide(predict: ConditionalPrediction, options: GuidanceOptions):
     if (!condition) throw new TypeError("guide: there is no condition to guide towards; pass one to the sampler");
     const isGuided = interval === undefined || (interval[0] < level && level <= interval[1]);
     if (!isGuided || scale === 1) return predict(x, level, condition);
-    const both = await predict(stack(x, x), level, stackConditions(unconditional, condition));
+    const negative = typeof unconditional === "function" ? unconditional() : unconditional;
+    const both = await predict(stack(x, x), level, stackConditions(negative, condition));
     const items = x.shape[0] ?? 1;
     const [perItem, n] = [x.size / items, both.size / 2];
     if (n !== x.size && n !== 2 * x.size)

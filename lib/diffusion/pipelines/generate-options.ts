@@ -1,15 +1,25 @@
 import type { Capture, Edit } from "../../hooks/index.js";
-import type { Tensor } from "../../tensor/index.js";
-import type { Step } from "../contracts.js";
+import type { Picture, Tensor } from "../../tensor/index.js";
+import type { Condition, Denoiser, Step } from "../contracts.js";
 import type { SamplerName } from "../samplers/index.js";
 import type { SchedulerConfig } from "../schedules/index.js";
+import type { Control } from "./control.js";
 import type { ModelCall } from "./generation.js";
+import type { ImageInput } from "./start.js";
 
 /** Tells how far a generation is. */
 export interface StepReport extends Step {
   /** All steps of the run. */
   readonly steps: number;
+  /** Seconds that the rest will take, at the speed so far. */
+  readonly secondsLeft: number;
 }
+
+/**
+ * A change of what the network predicts, told as a change of x̂₀: from a Denoiser to another. Classifier guidance is one.
+ * `network` is unguided by it; the state is x₀ + σε.
+ */
+export type DenoiserChange = (denoiser: Denoiser) => Denoiser;
 
 export interface GenerateOptions {
   /** Sampler steps, or the training timesteps themselves from high to low; default 20. */
@@ -36,6 +46,27 @@ export interface GenerateOptions {
   readonly width?: number;
   /** Standard normal noise to start from, [item, channel, y, x], instead of the seeds'. */
   readonly noise?: Tensor<"float32">;
+  /** A picture to start from instead of pure noise: it is noised as far as `strength` says and drawn anew from there. */
+  readonly image?: ImageInput;
+  /** How much of the way to pure noise the picture goes, 0…1; default 0.8, with a mask 1: where the mask is, nothing is left of it. */
+  readonly strength?: number;
+  /**
+   * Where the picture is drawn anew, white (≥ 0.5) as in Diffusers, and black where it is kept: a picture of the same size, or
+   * [item, 1, y, x]. A network with channels for it sees the mask; with any other, what is kept is put back at every step.
+   */
+  readonly mask?: Picture | readonly Picture[] | Tensor<"float32">;
+  /** Whether latents of `image` are drawn from the encoder's distribution, as Diffusers does, or its mean; default true. */
+  readonly sampleImage?: boolean;
+  /** Pictures to follow, by ControlNets. */
+  readonly control?: Control | readonly Control[];
+  /** Changes of the prediction, in order: classifier guidance and the like. */
+  readonly changes?: readonly DenoiserChange[];
+  /** Inputs of the network instead of what the conditioner makes of the prompts, rows [item, …] by Diffusers' name. */
+  readonly condition?: Condition;
+  /** Text states of the unconditional branch at each step, [step, item, token, channel], as null-text inversion finds them. */
+  readonly nullText?: Tensor<"float32">;
+  /** Edits of h-space: they change x̂₀ and leave the direction back to x_t as it was. The sampler is `ddim`. */
+  readonly asyrp?: AsyrpOptions;
   /** Activations of the network to keep. */
   readonly capture?: readonly Capture[];
   /** Model calls to keep them of; default all. */
@@ -49,4 +80,14 @@ export interface GenerateOptions {
   readonly signal?: AbortSignal;
   /** Called after each step. */
   readonly onStep?: (report: StepReport) => void | Promise<void>;
+}
+
+/** @see Kwon et al. 2022, arXiv:2210.10960, §3.2 and §4 */
+export interface AsyrpOptions {
+  /** Usually of `mid_block`. */
+  readonly edits: readonly Edit[];
+  /** Timestep down to which the edits act, t_edit; default 0. */
+  readonly until?: number;
+  /** Timestep from which noise is added for quality, t_boost; default none. */
+  readonly boostFrom?: number;
 }

@@ -1,13 +1,17 @@
 import { environment } from "../../runtime/index.js";
-import { Tensor, TorchGenerator, tensorDigest } from "../../tensor/index.js";
+import { type Tensor, TorchGenerator, tensorDigest } from "../../tensor/index.js";
 import { denoiserFrom } from "../adapters.js";
-import { concatRows, joined, stacked } from "../batches.js";
+import { joined, stacked } from "../batches.js";
+import type { Conditioning } from "../conditioning/index.js";
+import type { Condition, Denoiser } from "../contracts.js";
 import { samplers } from "../samplers/index.js";
 import { scheduleFromConfig } from "../schedules/index.js";
+import { Controls } from "./control.js";
 import type { GenerateOptions } from "./generate-options.js";
 import { Generation, type GenerationItem } from "./generation.js";
 import type { Pipeline } from "./pipeline.js";
 import { picturesFromPixels } from "./pixels.js";
+import { scaled, startOf } from "./start.js";
 import { WatchedNetwork } from "./watched-network.js";
 
 /** Prompts to pictures; see `Pipeline.generate`. */
@@ -16,55 +20,92 @@ export async function generate(
   prompt: string | readonly string[],
   options: GenerateOptions,
 ): Promise<Generation> {
-  const { guidanceScale = 7.5, guidanceRescale = 0, eta, capture = [], batchSize = 8, signal } = options;
+  const { guidanceScale = 7.5, guidanceRescale = 0, eta, capture = [], batchSize = 8, asyrp, signal } = options;
   const items = itemsOf(pipe, prompt, options);
-  const schedule = scheduleFromConfig(pipe.schedulerConfig, options.sampler, options.scheduler);
-  const plan = schedule.plan(options.steps ?? 20);
-  const steps = plan.timesteps.length;
+  if (asyrp && (options.sampler ?? "ddim") !== "ddim")
+    throw new RangeError(`generate: asyrp is a form of ddim, got sampler "${options.sampler}"; leave one of them out`);
+  const schedule = scheduleFromConfig(pipe.schedulerConfig, asyrp ? "ddim" : options.sampler, options.scheduler);
+  const whole = schedule.plan(options.steps ?? 20);
   const edits = [...pipe.edits, ...(options.edits ?? [])];
+  const hSpaceEdits = asyrp?.edits ?? [];
   // Patterns that name nothing show here, before any work is done.
-  const device = await pipe.network.prepare({ capture, edits });
+  const device = await pipe.network.prepare({ capture, edits: [...edits, ...hSpaceEdits] });
 
   const generators = items.map((item) => new TorchGenerator(item.seed));
-  const start = scaled(initialNoise(pipe, items.length, generators, options), plan.initialScale);
+  const start = await startOf(pipe, whole, generators, options);
+  const { plan, x } = start;
+  const steps = plan.timesteps.length;
   const { factor } = pipe.latentSpace;
-  const size = [start.shape[2]! * factor, start.shape[3]! * factor] as const;
+  const size = [x.shape[2]! * factor, x.shape[3]! * factor] as const;
+  const controls = controlsOf(pipe, options, { items: items.length, size, steps, signal });
   const told = { size, guidanceScale, ...(signal && { signal }) };
   const isGuided = pipe.conditioner.guidance === "classifier-free" && guidanceScale > 1;
-  const network = new WatchedNetwork(pipe.network, {
+  const encode = async (prompts: readonly string[], branch: "cond" | "uncond"): Promise<Conditioning> => {
+    const { rows, shared } = await pipe.conditioner.encode({ ...told, prompts, branch });
+    const own = branch === "cond" ? options.condition : undefined;
+    return { rows: { ...rows, ...own }, ...(shared && { shared }) };
+  };
+  const { nullText } = options;
+  const watched = {
     noise: schedule.noise,
     items: items.length,
-    cond: await pipe.conditioner.encode({ ...told, prompts: items.map((i) => i.prompt), branch: "cond" }),
+    cond: await encode(
+      items.map((i) => i.prompt),
+      "cond",
+    ),
     uncond: isGuided
-      ? await pipe.conditioner.encode({ ...told, prompts: items.map((i) => i.negativePrompt), branch: "uncond" })
+      ? await encode(
+          items.map((i) => i.negativePrompt),
+          "uncond",
+        )
       : undefined,
+    uncondAt: nullText && ((step: number): Condition => ({ encoder_hidden_states: nullText.row(step) })),
+    beside: start.beside,
+    controls,
     guidanceScale,
     guidanceRescale,
     guidanceInterval: options.guidanceInterval,
-    capture,
-    captureAt: options.captureAt ?? (() => true),
-    edits,
     batchSize,
     signal,
+  };
+  const network = new WatchedNetwork(pipe.network, {
+    ...watched,
+    capture,
+    captureAt: options.captureAt ?? (() => true),
+    edits: [...edits, ...hSpaceEdits],
   });
+  const unedited = asyrp && new WatchedNetwork(pipe.network, { ...watched, capture: [], captureAt: () => false, edits });
 
-  const denoiser = denoiserFrom[schedule.predictionType](network.predict, plan);
+  const predicting = denoiserFrom[schedule.predictionType];
+  let denoiser: Denoiser = predicting(network.predict, plan);
+  for (const change of options.changes ?? []) denoiser = change(denoiser);
+  if (unedited) {
+    const plain = predicting(unedited.predict, plan);
+    denoiser = asymmetric(denoiser, plain, (sigma) => plan.timestepOf(sigma) >= (asyrp?.until ?? 0));
+  }
   const latents: Tensor<"float32">[] = [];
   const denoised: Tensor<"float32">[] = [];
-  const perItem = start.size / items.length;
+  const perItem = x.size / items.length;
   const rng = { normals: () => joined(generators.map((g) => g.randn([perItem]).data)) };
-  const run = samplers[schedule.sampler](denoiser, start, plan.sigmas, {
+  const run = samplers[schedule.sampler](denoiser, x, plan.sigmas, {
     ...plan.settings,
     condition: network.condition,
     ...(eta !== undefined && { eta }),
+    ...(asyrp && { asymmetric: true, ...(asyrp.boostFrom !== undefined && { boostFrom: asyrp.boostFrom }) }),
+    ...(start.revise && { revise: start.revise }),
     rng,
     ...(signal && { signal }),
   });
+  const started = performance.now();
   for await (const step of run) {
     latents.push(scaled(step.x, plan.signal(step.sigmaNext)));
     denoised.push(step.denoised);
-    await options.onStep?.({ ...step, steps });
-    network.step = step.index + 1;
+    const done = step.index + 1;
+    const secondsLeft = ((performance.now() - started) / 1000 / done) * (steps - done);
+    await options.onStep?.({ ...step, steps, secondsLeft });
+    signal?.throwIfAborted();
+    network.step = done;
+    if (unedited) unedited.step = done;
   }
 
   const final = latents.at(-1)!;
@@ -94,7 +135,10 @@ export async function generate(
       ...(options.scheduler && { scheduler: options.scheduler }),
       size,
       ...(options.noise && { noise: tensorDigest(options.noise) }),
+      ...(options.image && { start: start.record }),
+      ...(controls && { controls: controls.records }),
       edits: edits.map((e) => e.label),
+      ...(asyrp && { asyrp: { ...asyrp, edits: hSpaceEdits.map((e) => e.label) } }),
       captures: capture.map((c) => (typeof c === "string" ? c : (c.as ?? c.at))),
       environment: environment(device),
     },
@@ -128,27 +172,24 @@ function itemsOf(
   });
 }
 
-function initialNoise(
-  { latentSpace: { channels, size, factor } }: Pipeline,
-  items: number,
-  generators: readonly TorchGenerator[],
-  { height, width, noise }: GenerateOptions,
-): Tensor<"float32"> {
-  const side = (pixels: number | undefined, name: string): number => {
-    const latent = (pixels ?? size * factor) / factor;
-    if (Number.isInteger(latent) && latent > 0) return latent;
-    throw new RangeError(`generate: ${name} must be a multiple of ${factor} pixels, got ${pixels}`);
-  };
-  const shape = [items, channels, side(height, "height"), side(width, "width")];
-  if (noise === undefined) return concatRows(generators.map((g) => g.randn([1, ...shape.slice(1)])));
-  if (noise.shape.join() === shape.join()) return noise;
-  throw new RangeError(`generate: noise must have shape [${shape.join(", ")}], got ${noise}`);
+/** ControlNets of a run, if any are asked for or the network cannot do without. */
+function controlsOf(
+  pipe: Pipeline,
+  { control }: GenerateOptions,
+  run: {
+    readonly items: number;
+    readonly size: readonly [number, number];
+    readonly steps: number;
+    readonly signal: AbortSignal | undefined;
+  },
+): Controls | undefined {
+  if (control === undefined) return undefined;
+  const list = "image" in control ? [control] : control;
+  return new Controls(list, { unet: pipe.network, own: pipe.controlNets, ...run });
 }
 
-function scaled(tensor: Tensor<"float32">, factor: number): Tensor<"float32"> {
-  return new Tensor(
-    "float32",
-    tensor.data.map((v) => v * factor),
-    tensor.shape,
-  );
+/** x̂₀ of the edited network down to a timestep, ε always of the unedited one. */
+function asymmetric(edited: Denoiser, plain: Denoiser, isEdited: (sigma: number) => boolean): Denoiser {
+  const denoiser: Denoiser = (x, sigma, condition) => (isEdited(sigma) ? edited : plain)(x, sigma, condition);
+  return plain.epsilon ? Object.assign(denoiser, { epsilon: plain.epsilon }) : denoiser;
 }

@@ -6,6 +6,8 @@ import type { Environment } from "../../runtime/index.js";
 import { encodePng, float32, type Picture, type Tensor, writeFileAtomic, writeSafetensors } from "../../tensor/index.js";
 import type { SamplerName } from "../samplers/index.js";
 import type { SchedulerConfig } from "../schedules/index.js";
+import type { ControlRecord } from "./control.js";
+import type { StartRecord } from "./start.js";
 
 /** One picture's part of a run. */
 export interface GenerationItem {
@@ -43,8 +45,13 @@ export interface GenerationManifest {
   readonly size: readonly [height: number, width: number];
   /** SHA-256 of the noise, where it was not the seeds'. */
   readonly noise?: string;
+  /** The picture it started from. */
+  readonly start?: StartRecord;
+  readonly controls?: readonly ControlRecord[];
   /** Edits in words, in the order of application. */
   readonly edits: readonly string[];
+  /** Edits of h-space, in words, and the timesteps at which they end and noise begins. */
+  readonly asyrp?: { readonly edits: readonly string[]; readonly until?: number; readonly boostFrom?: number };
   readonly captures: readonly string[];
   readonly environment: Environment;
 }

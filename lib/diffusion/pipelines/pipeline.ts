@@ -1,7 +1,7 @@
 import { Displayed, type MimeBundle, table } from "../../figures/index.js";
 import type { Edit, HookedModel, ModuleTree } from "../../hooks/index.js";
 import type { ValueInfo } from "../../onnx/index.js";
-import { type Picture, Tensor, toFloat32 } from "../../tensor/index.js";
+import { type Picture, Tensor, type TorchGenerator, toFloat32 } from "../../tensor/index.js";
 import { asInput, concatRows, rowRanges } from "../batches.js";
 import { type Conditioner, clipConditioner, unconditioned } from "../conditioning/index.js";
 import type { Tokenizer } from "../formats/tokenizer.js";
@@ -24,6 +24,14 @@ export interface LatentSpace {
   readonly shift: number;
 }
 
+export interface EncodeOptions {
+  /** Most pictures in one run of the encoder; default 8. */
+  readonly batchSize?: number;
+  /** One per picture: latents are then drawn from the encoder's distribution instead of its mean. */
+  readonly generators?: readonly TorchGenerator[];
+  readonly signal?: AbortSignal;
+}
+
 /** What a pipeline is made of; `load` reads it from a folder. */
 export interface PipelineParts {
   readonly pipelineClass: string;
@@ -37,6 +45,10 @@ export interface PipelineParts {
   readonly tokenizer?: Tokenizer;
   readonly vaeDecoder?: HookedModel;
   readonly vaeEncoder?: HookedModel;
+  /** ControlNets, for `control` in this order. */
+  readonly controlNets?: readonly HookedModel[];
+  /** Channels that the network takes: more than the latents' where it sees a mask too; default theirs. */
+  readonly networkChannels?: number;
   readonly latentSpace: LatentSpace;
   readonly schedulerConfig: SchedulerConfig;
 }
@@ -55,6 +67,9 @@ export class Pipeline extends Displayed {
   readonly tokenizer: Tokenizer | undefined;
   readonly vaeDecoder: HookedModel | undefined;
   readonly vaeEncoder: HookedModel | undefined;
+  readonly controlNets: readonly HookedModel[];
+  /** Channels that the network takes: more than the latents' where it sees a mask too. */
+  readonly networkChannels: number;
   readonly latentSpace: LatentSpace;
   readonly schedulerConfig: SchedulerConfig;
   /** SHA-256 of the networks and configuration. */
@@ -74,6 +89,8 @@ export class Pipeline extends Displayed {
     this.conditioner = parts.conditioner ?? (textEncoder && tokenizer ? clipConditioner(textEncoder, tokenizer) : unconditioned);
     this.vaeDecoder = parts.vaeDecoder;
     this.vaeEncoder = parts.vaeEncoder;
+    this.controlNets = parts.controlNets ?? [];
+    this.networkChannels = parts.networkChannels ?? parts.latentSpace.channels;
     this.latentSpace = parts.latentSpace;
     this.schedulerConfig = parts.schedulerConfig;
     this.digest = parts.digest;
@@ -97,6 +114,7 @@ export class Pipeline extends Displayed {
       "denoising network": this.network,
       "VAE encoder": this.vaeEncoder,
       "VAE decoder": this.vaeDecoder,
+      ...Object.fromEntries(this.controlNets.map((network, i) => [`ControlNet ${i}`, network])),
     }).flatMap(([name, network]) => (network === undefined ? [] : [{ name, network }]));
     const shapeText = (infos: readonly ValueInfo[]): string =>
       infos.map(({ name, shape }) => `${name} [${(shape ?? []).map((d) => d ?? "?").join(", ")}]`).join("; ");
@@ -140,29 +158,28 @@ export class Pipeline extends Displayed {
   }
 
   /**
-   * Latents of pictures, [item, channel, y, x]: the mean of the encoder's distribution, scaled as the network expects.
+   * Latents of pictures, [item, channel, y, x], scaled as the network expects: the mean of the encoder's distribution, or
+   * draws from it; of a pipeline that works on pixels, these in −1…1.
    * @param images pictures of one size, or pixels [item, 3, y, x] in [0, 1]
    */
   async encodeImage(
     images: Picture | readonly Picture[] | Tensor<"float32">,
-    { batchSize = 8, signal }: { readonly batchSize?: number; readonly signal?: AbortSignal } = {},
+    { batchSize = 8, signal, generators }: EncodeOptions = {},
   ): Promise<Tensor<"float32">> {
     const { vaeEncoder, latentSpace } = this;
-    if (vaeEncoder === undefined) throw new TypeError("encodeImage: this pipeline has no vae_encoder");
+    if (vaeEncoder === undefined) {
+      if (this.vaeDecoder !== undefined || latentSpace.factor > 1)
+        throw new TypeError("encodeImage: this pipeline has no vae_encoder; export it, or give latents");
+      return signed(images instanceof Tensor ? images : pixelsFromPictures("pixels" in images ? [images] : images));
+    }
     const pixels = images instanceof Tensor ? images : pixelsFromPictures("pixels" in images ? [images] : images);
     const [input] = vaeEncoder.inputs;
     const name = vaeEncoder.outputs[0]!.name;
     const parts: Tensor<"float32">[] = [];
     for (const [start, end] of rowRanges(pixels.shape[0]!, batchSize)) {
-      const rows = pixels.slice(start, end);
-      const centred = new Tensor(
-        "float32",
-        rows.data.map((v) => 2 * v - 1),
-        rows.shape,
-      );
-      const feeds = { [input!.name]: asInput(centred, input!) };
+      const feeds = { [input!.name]: asInput(signed(pixels.slice(start, end)), input!) };
       const { outputs } = await vaeEncoder.run(feeds, { fetches: [name], ...(signal && { signal }) });
-      parts.push(firstChannels(toFloat32(outputs[name]!), latentSpace.channels));
+      parts.push(encoded(toFloat32(outputs[name]!), latentSpace.channels, generators?.slice(start, end)));
     }
     const mean = concatRows(parts);
     return new Tensor(
@@ -216,7 +233,7 @@ export class Pipeline extends Displayed {
 
   /** Closes the sessions of all networks, also for views made with `with`. */
   async release(): Promise<void> {
-    const networks = [this.network, this.textEncoder, this.vaeDecoder, this.vaeEncoder];
+    const networks = [this.network, this.textEncoder, this.vaeDecoder, this.vaeEncoder, ...this.controlNets];
     await Promise.all(networks.map((network) => network?.release()));
   }
 
@@ -225,10 +242,36 @@ export class Pipeline extends Displayed {
   }
 }
 
-/** An encoder gives mean and log-variance as channels, or the mean alone. */
-function firstChannels(tensor: Tensor<"float32">, channels: number): Tensor<"float32"> {
-  const [items = 0, all = 0, height = 0, width = 0] = tensor.shape;
-  if (all === channels) return tensor;
-  const rows = Array.from({ length: items }, (_, i) => tensor.row(i).slice(0, channels).reshape([1, channels, height, width]));
+/** Pixels in −1…1. */
+function signed(pixels: Tensor<"float32">): Tensor<"float32"> {
+  return new Tensor(
+    "float32",
+    pixels.data.map((v) => 2 * v - 1),
+    pixels.shape,
+  );
+}
+
+/** An encoder gives mean and log-variance as channels, from which each item's generator draws, or one value alone. */
+function encoded(
+  moments: Tensor<"float32">,
+  channels: number,
+  generators: readonly TorchGenerator[] | undefined,
+): Tensor<"float32"> {
+  const [items = 0, all = 0, height = 0, width = 0] = moments.shape;
+  if (all === channels) return moments;
+  const n = channels * height * width;
+  const rows = Array.from({ length: items }, (_, i) => {
+    const { data } = moments.row(i);
+    const shape = [1, channels, height, width];
+    if (generators === undefined) return new Tensor("float32", data.slice(0, n), shape);
+    // Log-variances are clamped as in Diffusers' DiagonalGaussianDistribution.
+    const deviation = (k: number): number => Math.exp(0.5 * Math.min(Math.max(data[n + k]!, -30), 20));
+    const draw = generators[i]!.randn(shape);
+    return new Tensor(
+      "float32",
+      draw.data.map((z, k) => data[k]! + deviation(k) * z),
+      shape,
+    );
+  });
   return concatRows(rows);
 }

@@ -1,11 +1,12 @@
 import type { Branch, Capture, Edit, HookedModel } from "../../hooks/index.js";
-import { type Tensor, toFloat32 } from "../../tensor/index.js";
-import { asInput, concatRows, rowRanges, timestepInput } from "../batches.js";
+import { Tensor, toFloat32 } from "../../tensor/index.js";
+import { asInput, concatRows, joined, rowRanges, timestepInput } from "../batches.js";
 import type { Conditioning } from "../conditioning/index.js";
 import type { Condition, Predictor } from "../contracts.js";
 import { guide } from "../guidance.js";
 import type { NoiseSchedule } from "../schedules/index.js";
 import { ActivationRecorder, type RecordedBatch } from "./activation-recorder.js";
+import type { ControlledCall, Controls } from "./control.js";
 import type { ModelCall } from "./generation.js";
 import { type NetworkInputs, networkInputs } from "./network-inputs.js";
 
@@ -16,6 +17,11 @@ export interface WatchedNetworkOptions {
   readonly cond: Conditioning;
   /** What the unconditional branch is told; without it there is no guidance. */
   readonly uncond?: Conditioning | undefined;
+  /** What it is told instead at each step, rows [item, …] by name. */
+  readonly uncondAt?: ((step: number) => Condition) | undefined;
+  /** Channels beside the state's own, [item, channel, y, x]: an inpainting network sees the mask and what lies around it. */
+  readonly beside?: Tensor<"float32"> | undefined;
+  readonly controls?: Controls | undefined;
   readonly guidanceScale: number;
   readonly guidanceRescale: number;
   readonly guidanceInterval: readonly [low: number, high: number] | undefined;
@@ -44,7 +50,7 @@ export class WatchedNetwork {
   readonly #options: WatchedNetworkOptions;
 
   constructor(network: HookedModel, options: WatchedNetworkOptions) {
-    const { cond, uncond, guidanceScale: scale, guidanceRescale: rescale, guidanceInterval: interval } = options;
+    const { cond, uncond, uncondAt, guidanceScale: scale, guidanceRescale: rescale, guidanceInterval: interval } = options;
     this.#network = network;
     this.#inputs = networkInputs(network.inputs);
     this.#options = options;
@@ -54,7 +60,12 @@ export class WatchedNetwork {
     this.predict =
       uncond === undefined
         ? this.#evaluate
-        : guide(this.#evaluate, { scale, rescale, unconditional: uncond.rows, ...(interval && { interval }) });
+        : guide(this.#evaluate, {
+            scale,
+            rescale,
+            unconditional: uncondAt ? () => ({ ...uncond.rows, ...uncondAt(this.step) }) : uncond.rows,
+            ...(interval && { interval }),
+          });
   }
 
   /** Runs all rows, [branch × item, …]; outside a guidance interval there is only the conditional branch. */
@@ -66,15 +77,17 @@ export class WatchedNetwork {
     const batches: RecordedBatch[] = [];
     const predictions: Tensor<"float32">[] = [];
     for (const [start, end] of rowRanges(items, batchSize)) {
+      const given = (tensor: Tensor): Tensor => tensor.slice(start, end);
       const rows = (tensor: Tensor): Tensor =>
         concatRows(branches.map((_, b) => tensor.slice(b * items + start, b * items + end)));
-      const { prediction, batch } = await this.#runRows(
-        rows(input) as typeof input,
+      const { prediction, batch } = await this.#runRows({
+        input: rows(input) as Tensor<"float32">,
         call,
         branches,
         record,
-        (name) => condition[name] && rows(condition[name]),
-      );
+        condition: (name) => condition[name] && rows(condition[name]),
+        perItem: (tensor) => concatRows(branches.map(() => given(tensor))),
+      });
       predictions.push(prediction);
       batches.push(batch);
     }
@@ -83,30 +96,27 @@ export class WatchedNetwork {
       this.recorder.add(batches);
     }
     // Batches hold some items of every branch; guidance wants all items of one branch, then of the other.
-    return concatRows(
-      branches.flatMap((_, b) =>
-        predictions.map((p) => p.slice((b * p.shape[0]!) / branches.length, ((b + 1) * p.shape[0]!) / branches.length)),
-      ),
-    );
+    const ofBranch = (p: Tensor<"float32">, b: number): Tensor<"float32"> => {
+      const n = p.shape[0]! / branches.length;
+      return p.slice(b * n, (b + 1) * n);
+    };
+    return concatRows(branches.flatMap((_, b) => predictions.map((p) => ofBranch(p, b))));
   };
 
-  async #runRows(
-    input: Tensor<"float32">,
-    call: ModelCall,
-    branches: readonly Branch[],
-    record: boolean,
-    condition: (name: string) => Tensor | undefined,
-  ): Promise<{ prediction: Tensor<"float32">; batch: RecordedBatch }> {
-    const { capture, edits, cond, signal } = this.#options;
+  async #runRows(batch: RowBatch): Promise<{ prediction: Tensor<"float32">; batch: RecordedBatch }> {
+    const { input, call, branches, record, perItem } = batch;
+    const { capture, edits, cond, beside, controls, signal } = this.#options;
     const rows = input.shape[0]!;
     const items = rows / branches.length;
     const { sample, timestep, conditions } = this.#inputs;
+    const condition = (name: string): Tensor | undefined => batch.condition(name) ?? cond.shared?.[name];
+    const assisted = await controls?.feeds({ ...batch, condition });
     const feeds: Record<string, Tensor> = {
-      [sample.name]: asInput(input, sample),
+      [sample.name]: asInput(beside ? besides(input, perItem(beside) as Tensor<"float32">) : input, sample),
       [timestep.name]: timestepInput(call.timestep, timestep, rows),
     };
     for (const [name, info] of conditions) {
-      const value = condition(name) ?? cond.shared?.[name];
+      const value = assisted?.[name] ?? condition(name);
       if (value === undefined) {
         throw new TypeError(
           `the network's input ${info.name} is not given by this pipeline; its conditioner knows nothing of it`,
@@ -126,4 +136,17 @@ export class WatchedNetwork {
       batch: { items, branches: branches.length, activations },
     };
   }
+}
+
+/** Some rows of every branch in one run of the network. */
+interface RowBatch extends ControlledCall {
+  readonly branches: readonly Branch[];
+  readonly record: boolean;
+}
+
+/** Channels of two tensors [item, channel, …] one after the other. */
+function besides(x: Tensor<"float32">, more: Tensor<"float32">): Tensor<"float32"> {
+  const [items = 0, channels = 0, ...rest] = x.shape;
+  const rows = Array.from({ length: items }, (_, i) => concatRows([x.row(i), more.row(i)]));
+  return new Tensor("float32", joined(rows.map((r) => r.data)), [items, channels + more.shape[1]!, ...rest]);
 }
