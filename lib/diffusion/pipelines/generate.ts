@@ -4,7 +4,7 @@ import { denoiserFrom } from "../adapters.js";
 import { joined, stacked } from "../batches.js";
 import type { Conditioning } from "../conditioning/index.js";
 import type { Condition, Denoiser } from "../contracts.js";
-import { samplers } from "../samplers/index.js";
+import { risingSamplers, samplers } from "../samplers/index.js";
 import { scheduleFromConfig } from "../schedules/index.js";
 import { Controls } from "./control.js";
 import type { GenerateOptions } from "./generate-options.js";
@@ -32,7 +32,7 @@ export async function generate(
   const device = await pipe.network.prepare({ capture, edits: [...edits, ...hSpaceEdits] });
 
   const generators = items.map((item) => new TorchGenerator(item.seed));
-  const start = await startOf(pipe, whole, generators, options);
+  const start = await startOf(pipe, whole, risingSamplers.has(schedule.sampler), generators, options);
   const { plan, x } = start;
   const steps = plan.timesteps.length;
   const { factor } = pipe.latentSpace;

@@ -40,11 +40,13 @@ export interface StartRecord {
 export async function startOf(
   pipe: Pipeline,
   plan: SamplingPlan,
+  isRising: boolean,
   generators: readonly TorchGenerator[],
   options: GenerateOptions,
 ): Promise<Start> {
   const { image, mask, strength = mask === undefined ? 0.8 : 1 } = options;
   const items = generators.length;
+  if (isRising) return inversionStart(pipe, plan, generators.length, options);
   if (image === undefined) {
     const wanted = (["strength", "mask"] as const).find((name) => options[name] !== undefined);
     if (wanted !== undefined) throw new RangeError(`generate: ${wanted} needs a picture; give \`image\` too`);
@@ -106,6 +108,23 @@ export async function startOf(
       });
     },
   };
+}
+
+/** Samplers that climb to noise start in the picture itself, of which the encoder's mean is taken. */
+async function inversionStart(
+  pipe: Pipeline,
+  plan: SamplingPlan,
+  items: number,
+  { image, strength, mask, batchSize, signal }: GenerateOptions,
+): Promise<Start> {
+  if (image === undefined || strength !== undefined || mask !== undefined)
+    throw new RangeError("generate: a sampler that inverts starts in a picture; give `image`, and neither strength nor mask");
+  const latents =
+    "latents" in image
+      ? image.latents
+      : await pipe.encodeImage(image, { ...(batchSize && { batchSize }), ...(signal && { signal }) });
+  const x = scaled(perItem(latents, items, "pictures"), plan.initialScale);
+  return { plan, x, record: { image: tensorDigest(latents) } };
 }
 
 /** Noise of the seeds, or the given one: standard normal, [item, channel, y, x]. */
