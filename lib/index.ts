@@ -3,7 +3,20 @@
  * `tweedie/autodiff` and so on.
  */
 export { Activations, collect, openActivations, replay } from "./activations/index.js";
-export { gradient, UnsupportedOpError } from "./autodiff/index.js";
+export {
+  Attribution,
+  attributionPatching,
+  classifierLogit,
+  gradients,
+  gradientTimesActivation,
+  innerProduct,
+  integratedGradients,
+  meanOf,
+  networkCall,
+  squaredDistance,
+  squaredNorm,
+} from "./attribution/index.js";
+export { gradient, gradientThrough, UnsupportedOpError } from "./autodiff/index.js";
 export {
   denoise,
   Film,
@@ -55,7 +68,7 @@ export {
 export { type Activation, at, type Edit, type HookPoint, ModuleTree, select, UnknownHookPointError } from "./hooks/index.js";
 export { currentSignal, html, live, md, progress, show } from "./notebook/index.js";
 export { loadModel, saveModel } from "./onnx/index.js";
-export { GraphBuilder, Value } from "./program/index.js";
+export { embed, GraphBuilder, Value } from "./program/index.js";
 export { Embedding, nearestNeighbours, Pca, pca, umap } from "./reduction/index.js";
 export { listDevices, MemoryBudgetError, openSession, RuntimeError, runtimeStats } from "./runtime/index.js";
 export { loadSae, lossRecovered, Sae, saeBaselines, trainSae } from "./sae/index.js";

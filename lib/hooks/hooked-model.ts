@@ -114,7 +114,7 @@ export class HookedModel {
       const names = options.fetches ?? this.outputs.map((o) => o.name);
       const taps = options.record === false ? [] : compiled.taps;
       const results = await session.run(
-        { ...feeds, ...this.#editFeeds(edits, context) },
+        { ...feeds, ...this.editFeeds(edits, context) },
         { fetches: [...names, ...taps.map((t) => t.output)], ...(signal && { signal }) },
       );
       const outputs = Object.fromEntries(names.map((name) => [name, results[name]!]));
@@ -125,6 +125,22 @@ export class HookedModel {
       compiled.running--;
       await this.#closeRetired(compiled);
     }
+  }
+
+  /** The model as edits rewrite it; the inputs that they add are fed by `editFeeds`. For passes that need the graph, such as gradients. */
+  edited(edits: readonly Edit[]): Model {
+    return edits.length === 0 ? this.model : this.#rewrite([], edits).model;
+  }
+
+  /** What edits feed at a place of a trajectory, by input of the model that `edited` gives. */
+  editFeeds(edits: readonly Edit[], context: StepContext = { step: 0 }): Record<string, Tensor> {
+    const feeds: Record<string, Tensor> = {};
+    edits.forEach((edit, i) => {
+      for (const point of this.tree().find(edit.pattern)) {
+        for (const [name, tensor] of Object.entries(edit.feeds(point, context))) feeds[editInput(i, point, name)] = tensor;
+      }
+    });
+    return feeds;
   }
 
   /** Compiles ahead, so that the first run does not wait. @returns the device it will run on */
@@ -200,16 +216,6 @@ export class HookedModel {
       }
     }
     return { model: { ...this.model, graph }, taps };
-  }
-
-  #editFeeds(edits: readonly Edit[], context: StepContext): Record<string, Tensor> {
-    const feeds: Record<string, Tensor> = {};
-    edits.forEach((edit, i) => {
-      for (const point of this.tree().find(edit.pattern)) {
-        for (const [name, tensor] of Object.entries(edit.feeds(point, context))) feeds[editInput(i, point, name)] = tensor;
-      }
-    });
-    return feeds;
   }
 }
 

@@ -13,7 +13,7 @@ import {
   toAttributes,
   type ValueInfo,
 } from "../onnx/graph.js";
-import { type Inferred, inferGraph, inferNode } from "../onnx/infer/index.js";
+import { type Inferred, inferGraph, inferNode, knownElements } from "../onnx/infer/index.js";
 import { takenNames } from "../onnx/passes/index.js";
 import { arrayFromBytes, type DType, int64, scalar, type Tensor } from "../tensor/index.js";
 import { type Operand, Value } from "./value.js";
@@ -182,15 +182,25 @@ export class GraphBuilder {
 
   /** Stores a tensor with the graph. */
   constant(tensor: Tensor, name: string = this.fresh("constant")): Value {
-    const root = this.root;
+    return this.store(initializerOf(name, tensor));
+  }
+
+  /** Stores a weight as a loaded graph has it, wherever its bytes are. */
+  store(weight: Initializer): Value {
+    const { root } = this;
+    const { name, dtype, shape } = weight;
+    const value = knownElements(weight);
     root.claim(name);
-    root.initializers.set(name, initializerOf(name, tensor));
-    const small = tensor.size <= 64 && tensor.dtype !== "float16" && tensor.dtype !== "bfloat16";
-    return root.define(name, {
-      dtype: tensor.dtype,
-      shape: tensor.shape,
-      ...(small ? { value: Array.from(tensor.data as ArrayLike<number | bigint>, Number) } : {}),
-    });
+    root.initializers.set(name, weight);
+    return root.define(name, { dtype, shape, ...(value && { value }) });
+  }
+
+  /** Appends a node as a loaded graph has it; it must read values of this graph. @returns its outputs by name */
+  adopt(node: Node): Map<string, Value> {
+    if (node.domain !== "" && node.domain !== "ai.onnx") this.domains.add(node.domain);
+    const operands = node.inputs.map((name) => (name === "" ? undefined : this.root.active.value(name)));
+    const outputs = this.root.active.append(node, operands);
+    return new Map(node.outputs.flatMap((name, i) => (name === "" ? [] : [[name, outputs[i]!]])));
   }
 
   /** A scalar constant, stored once per graph. */
@@ -266,7 +276,7 @@ export class GraphBuilder {
     );
     this.nodes.push(node);
     return node.outputs.map((name, i) => {
-      this.claim(name);
+      if (name !== "") this.claim(name);
       return this.define(name, inferred[i] ?? {});
     });
   }

@@ -1,4 +1,5 @@
 export * from "./builder.js";
+export * from "./embed.js";
 export * from "./initialize.js";
 export * from "./layers.js";
 export * from "./nets/index.js";

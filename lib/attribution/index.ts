@@ -1,0 +1,30 @@
+export {
+  Attribution,
+  type AttributionManifest,
+  type AttributionMethod,
+  type Completeness,
+  type PointAttribution,
+} from "./attribution.js";
+export {
+  type AttributionOptions,
+  attributionPatching,
+  type Baseline,
+  gradients,
+  gradientTimesActivation,
+  type IntegratedGradientsOptions,
+  integratedGradients,
+} from "./gradients.js";
+export { type NetworkCall, type NetworkCallOptions, networkCall, type PipelineCall } from "./network-call.js";
+export type { QuadratureRule } from "./quadrature.js";
+export {
+  type ClassifierScalarOptions,
+  classifierLogit,
+  denoisedOf,
+  innerProduct,
+  meanOf,
+  type NetworkValues,
+  type Region,
+  type Scalar,
+  squaredDistance,
+  squaredNorm,
+} from "./scalars.js";
