@@ -28,21 +28,58 @@ export interface TimestepLookup {
 }
 
 /** How a prediction becomes noise: the network sees `input`·x, and ε̂ = ofState·x + ofPrediction·prediction. */
-interface Preconditioning {
+export interface Preconditioning {
   readonly input: number;
   readonly ofState: number;
   readonly ofPrediction: number;
 }
 
+type Rule = (sigma: number, schedule: TimestepLookup) => Omit<Preconditioning, "input"> & { readonly input?: number };
+
 const variancePreserving = (sigma: number): number => 1 / Math.sqrt(1 + sigma * sigma);
-const flowMatching = (sigma: number): number => 1 / (1 + sigma);
+
+/** ofState and ofPrediction of each type; `input` where it is not the share of the signal in the process. */
+const rules: Readonly<Record<PredictionType, Rule>> = {
+  epsilon: () => ({ ofState: 0, ofPrediction: 1 }),
+  v_prediction: (sigma) => ({ ofState: sigma / (1 + sigma * sigma), ofPrediction: 1 / Math.sqrt(1 + sigma * sigma) }),
+  sample: (sigma) => ({ ofState: 1 / sigma, ofPrediction: -1 / sigma }),
+  flow_prediction: (sigma) => velocity(sigma, 1),
+  reversed_flow_prediction: (sigma) => velocity(sigma, -1),
+  edm: (sigma, schedule) => edm(sigma, schedule, -1),
+  edm_v_prediction: (sigma, schedule) => edm(sigma, schedule, 1),
+  consistency: (sigma, { sigmaData = 0.5, sigmaMin = 0.002 }) => {
+    const above = (sigma - sigmaMin) ** 2;
+    const input = 1 / Math.sqrt(sigma ** 2 + sigmaData ** 2);
+    return {
+      input,
+      ofState: above / ((above + sigmaData ** 2) * sigma),
+      ofPrediction: (-(sigma - sigmaMin) * sigmaData * input) / sigma,
+    };
+  },
+  score: (sigma) => ({ input: 1, ofState: 0, ofPrediction: -sigma }),
+};
+
+function velocity(sigma: number, sign: number): Preconditioning {
+  const signal = 1 / (1 + sigma);
+  return { input: signal, ofState: signal, ofPrediction: sign * signal };
+}
+
+function edm(sigma: number, { sigmaData = 0.5 }: TimestepLookup, sign: number): Preconditioning {
+  const total = sigma ** 2 + sigmaData ** 2;
+  return { input: 1 / Math.sqrt(total), ofState: sigma / total, ofPrediction: (sign * sigmaData) / Math.sqrt(total) };
+}
+
+/** How a network of a type sees x₀ + σε, and how its prediction becomes ε̂: for graphs that contain both; x̂₀ is x − σ·ε̂. */
+export function preconditioning(type: PredictionType, schedule: TimestepLookup, sigma: number): Preconditioning {
+  return { input: (schedule.signal ?? variancePreserving)(sigma), ...rules[type](sigma, schedule) };
+}
 
 /**
  * A network that predicts ε as a Denoiser: x̂₀ = x − σ·ε(x / √(1+σ²), t) if it is variance-preserving.
  * @see Ho et al. 2020, arXiv:2006.11239, eq. 15; the change of variables is Karras et al. 2022, arXiv:2206.00364, App. C.3
  */
 export function fromEpsilon(predict: Predictor, schedule: TimestepLookup): Denoiser {
-  return adapt(predict, schedule, () => ({ ofState: 0, ofPrediction: 1 }));
+  return adapt(predict, schedule, "epsilon");
 }
 
 /**
@@ -50,15 +87,12 @@ export function fromEpsilon(predict: Predictor, schedule: TimestepLookup): Denoi
  * @see Salimans & Ho 2022, arXiv:2202.00512, App. D
  */
 export function fromV(predict: Predictor, schedule: TimestepLookup): Denoiser {
-  return adapt(predict, schedule, (sigma) => ({
-    ofState: sigma / (1 + sigma * sigma),
-    ofPrediction: 1 / Math.sqrt(1 + sigma * sigma),
-  }));
+  return adapt(predict, schedule, "v_prediction");
 }
 
 /** A network that predicts x₀ itself as a Denoiser, which knows no ε̂ but (x − x̂₀)/σ. */
 export function fromSample(predict: Predictor, schedule: TimestepLookup): Denoiser {
-  const denoiser = adapt(predict, schedule, (sigma) => ({ ofState: 1 / sigma, ofPrediction: -1 / sigma }));
+  const denoiser = adapt(predict, schedule, "sample");
   return (x, sigma, condition) => denoiser(x, sigma, condition);
 }
 
@@ -68,19 +102,12 @@ export function fromSample(predict: Predictor, schedule: TimestepLookup): Denois
  * @see Lipman et al. 2022, arXiv:2210.02747; Esser et al. 2024, arXiv:2403.03206, §3.1
  */
 export function fromFlow(predict: Predictor, schedule: TimestepLookup): Denoiser {
-  return fromVelocity(predict, schedule, 1);
+  return adapt(predict, schedule, "flow_prediction");
 }
 
 /** A flow-matching network whose time runs from noise to data, and its velocity with it. */
 export function fromReversedFlow(predict: Predictor, schedule: TimestepLookup): Denoiser {
-  return fromVelocity(predict, schedule, -1);
-}
-
-function fromVelocity(predict: Predictor, schedule: TimestepLookup, sign: number): Denoiser {
-  return adapt(predict, schedule, (sigma) => {
-    const signal = flowMatching(sigma);
-    return { input: signal, ofState: signal, ofPrediction: sign * signal };
-  });
+  return adapt(predict, schedule, "reversed_flow_prediction");
 }
 
 /**
@@ -88,20 +115,12 @@ function fromVelocity(predict: Predictor, schedule: TimestepLookup, sign: number
  * @see Karras et al. 2022, arXiv:2206.00364, table 1
  */
 export function fromEdm(predict: Predictor, schedule: TimestepLookup): Denoiser {
-  return preconditioned(predict, schedule, -1);
+  return adapt(predict, schedule, "edm");
 }
 
 /** An EDM network that predicts −F: v at the data's own scale. */
 export function fromEdmV(predict: Predictor, schedule: TimestepLookup): Denoiser {
-  return preconditioned(predict, schedule, 1);
-}
-
-function preconditioned(predict: Predictor, schedule: TimestepLookup, sign: number): Denoiser {
-  const { sigmaData = 0.5 } = schedule;
-  return adapt(predict, schedule, (sigma) => {
-    const total = sigma ** 2 + sigmaData ** 2;
-    return { input: 1 / Math.sqrt(total), ofState: sigma / total, ofPrediction: (sign * sigmaData) / Math.sqrt(total) };
-  });
+  return adapt(predict, schedule, "edm_v_prediction");
 }
 
 /**
@@ -109,16 +128,7 @@ function preconditioned(predict: Predictor, schedule: TimestepLookup, sign: numb
  * @see Song et al. 2023, arXiv:2303.01469, App. C
  */
 export function fromConsistency(predict: Predictor, schedule: TimestepLookup): Denoiser {
-  const { sigmaData = 0.5, sigmaMin = 0.002 } = schedule;
-  return adapt(predict, schedule, (sigma) => {
-    const above = (sigma - sigmaMin) ** 2;
-    const input = 1 / Math.sqrt(sigma ** 2 + sigmaData ** 2);
-    return {
-      input,
-      ofState: above / ((above + sigmaData ** 2) * sigma),
-      ofPrediction: (-(sigma - sigmaMin) * sigmaData * input) / sigma,
-    };
-  });
+  return adapt(predict, schedule, "consistency");
 }
 
 /**
@@ -126,7 +136,7 @@ export function fromConsistency(predict: Predictor, schedule: TimestepLookup): D
  * @see Song et al. 2020, arXiv:2011.13456
  */
 export function fromScore(predict: Predictor, schedule: TimestepLookup): Denoiser {
-  return adapt(predict, schedule, (sigma) => ({ input: 1, ofState: 0, ofPrediction: -sigma }));
+  return adapt(predict, schedule, "score");
 }
 
 /** The adapter of each prediction type. */
@@ -142,18 +152,14 @@ export const denoiserFrom: Readonly<Record<PredictionType, typeof fromEpsilon>> 
   score: fromScore,
 };
 
-function adapt(
-  predict: Predictor,
-  schedule: TimestepLookup,
-  preconditioning: (sigma: number) => Omit<Preconditioning, "input"> & { readonly input?: number },
-): Denoiser {
+function adapt(predict: Predictor, schedule: TimestepLookup, type: PredictionType): Denoiser {
   const mixed = async (
     x: Tensor<"float32">,
     sigma: number,
     condition: Condition | undefined,
     mix: (state: number, epsilon: number) => number,
   ): Promise<Denoised> => {
-    const { input = (schedule.signal ?? variancePreserving)(sigma), ofState, ofPrediction } = preconditioning(sigma);
+    const { input, ofState, ofPrediction } = preconditioning(type, schedule, sigma);
     const scaled = new Tensor(
       "float32",
       x.data.map((value) => value * input),

@@ -30,6 +30,16 @@ export function stacked(tensors: readonly Tensor<"float32">[]): Tensor<"float32"
   return new Tensor("float32", joined(tensors.map((t) => t.data)), [tensors.length, ...tensors[0]!.shape]);
 }
 
+/** Every value through a function. */
+export function mapped({ data, shape }: Tensor<"float32">, f: (value: number, index: number) => number): Tensor<"float32"> {
+  return new Tensor("float32", data.map(f), shape);
+}
+
+/** Every value times a factor. */
+export function scaled(tensor: Tensor<"float32">, factor: number): Tensor<"float32"> {
+  return mapped(tensor, (value) => factor * value);
+}
+
 /** Row ranges of at most `size`. @throws RangeError unless that is a whole number ≥ 1 */
 export function rowRanges(rows: number, size: number): [number, number][] {
   if (!Number.isSafeInteger(size) || size < 1) throw new RangeError(`batchSize must be a whole number ≥ 1, got ${size}`);

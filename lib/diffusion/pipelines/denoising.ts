@@ -1,8 +1,8 @@
 import type { Activation, Branch, Capture, Edit } from "../../hooks/index.js";
 import { type Environment, environment } from "../../runtime/index.js";
-import { type Picture, Tensor, tensorDigest, torchRandn } from "../../tensor/index.js";
+import { type Picture, type Tensor, tensorDigest, torchRandn } from "../../tensor/index.js";
 import { denoiserFrom } from "../adapters.js";
-import { concatRows, stacked } from "../batches.js";
+import { concatRows, mapped, stacked } from "../batches.js";
 import { scheduleFromConfig } from "../schedules/index.js";
 import type { ModelCall } from "./generation.js";
 import type { Pipeline } from "./pipeline.js";
@@ -134,8 +134,4 @@ export async function denoise(
       environment: environment(device),
     },
   };
-}
-
-function mapped({ data, shape }: Tensor<"float32">, f: (value: number, index: number) => number): Tensor<"float32"> {
-  return new Tensor("float32", data.map(f), shape);
 }

@@ -1,8 +1,9 @@
 import type { Capture, Edit } from "../../hooks/index.js";
 import type { Picture, Tensor } from "../../tensor/index.js";
+import type { PredictionType } from "../adapters.js";
 import type { Condition, Denoiser, Step } from "../contracts.js";
 import type { SamplerName } from "../samplers/index.js";
-import type { SchedulerConfig } from "../schedules/index.js";
+import type { SamplingPlan, SchedulerConfig } from "../schedules/index.js";
 import type { Control } from "./control.js";
 import type { ModelCall } from "./generation.js";
 import type { ImageInput } from "./start.js";
@@ -15,11 +16,14 @@ export interface StepReport extends Step {
   readonly secondsLeft: number;
 }
 
-/**
- * A change of what the network predicts, told as a change of x̂₀: from a Denoiser to another. Classifier guidance is one.
- * `network` is unguided by it; the state is x₀ + σε.
- */
-export type DenoiserChange = (denoiser: Denoiser) => Denoiser;
+/** What a change of the denoiser may want to know of the run. */
+export interface DenoiserContext {
+  readonly plan: SamplingPlan;
+  readonly predictionType: PredictionType;
+}
+
+/** A change of what the network predicts, after guidance by prompts: from a Denoiser to another. Classifier guidance is one. */
+export type DenoiserChange = (denoiser: Denoiser, context: DenoiserContext) => Denoiser;
 
 export interface GenerateOptions {
   /** Sampler steps, or the training timesteps themselves from high to low; default 20. */

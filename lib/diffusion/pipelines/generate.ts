@@ -1,7 +1,7 @@
 import { environment } from "../../runtime/index.js";
 import { type Tensor, TorchGenerator, tensorDigest } from "../../tensor/index.js";
 import { denoiserFrom } from "../adapters.js";
-import { joined, stacked } from "../batches.js";
+import { joined, scaled, stacked } from "../batches.js";
 import type { Conditioning } from "../conditioning/index.js";
 import type { Condition, Denoiser } from "../contracts.js";
 import { risingSamplers, samplers } from "../samplers/index.js";
@@ -11,7 +11,7 @@ import type { GenerateOptions } from "./generate-options.js";
 import { Generation, type GenerationItem } from "./generation.js";
 import type { Pipeline } from "./pipeline.js";
 import { picturesFromPixels } from "./pixels.js";
-import { scaled, startOf } from "./start.js";
+import { startOf } from "./start.js";
 import { WatchedNetwork } from "./watched-network.js";
 
 /** Prompts to pictures; see `Pipeline.generate`. */
@@ -78,7 +78,7 @@ export async function generate(
 
   const predicting = denoiserFrom[schedule.predictionType];
   let denoiser: Denoiser = predicting(network.predict, plan);
-  for (const change of options.changes ?? []) denoiser = change(denoiser);
+  for (const change of options.changes ?? []) denoiser = change(denoiser, { plan, predictionType: schedule.predictionType });
   if (unedited) {
     const plain = predicting(unedited.predict, plan);
     denoiser = asymmetric(denoiser, plain, (sigma) => plan.timestepOf(sigma) >= (asyrp?.until ?? 0));

@@ -1,5 +1,12 @@
+export * from "./classifier-guidance.js";
+export type { Control, ControlRecord } from "./control.js";
 export { type DenoiseOptions, type Denoising, type DenoisingManifest, denoise } from "./denoising.js";
 export { Film } from "./film.js";
-export type { GenerateOptions, StepReport } from "./generate-options.js";
+export type { AsyrpOptions, DenoiserChange, DenoiserContext, GenerateOptions, StepReport } from "./generate-options.js";
 export { Generation, type GenerationItem, type GenerationManifest, type ModelCall } from "./generation.js";
+export * from "./interpolation.js";
+export * from "./inversion.js";
+export * from "./inversion-errors.js";
+export * from "./null-text.js";
 export { type LatentSpace, Pipeline, type PipelineParts } from "./pipeline.js";
+export type { ImageInput, StartRecord } from "./start.js";

@@ -1,5 +1,6 @@
 import { Displayed, type Figure, imageGrid, type MimeBundle } from "../../figures/index.js";
 import { type Picture, Tensor } from "../../tensor/index.js";
+import { scaled } from "../batches.js";
 import { scheduleFromConfig } from "../schedules/index.js";
 import type { GenerateOptions } from "./generate-options.js";
 import type { Generation } from "./generation.js";
@@ -44,7 +45,7 @@ export class Inversion extends Displayed {
     const back = wayBack[sampler as keyof typeof wayBack];
     const { initialScale, sigmas, signal } = scheduleFromConfig(pipe.schedulerConfig, back, scheduler).plan(steps);
     // The state of the training process is carried over, as Diffusers does.
-    this.noise = scaledBy(run.finalLatents, 1 / (initialScale * signal(sigmas[0]!)));
+    this.noise = scaled(run.finalLatents, 1 / (initialScale * signal(sigmas[0]!)));
   }
 
   /** Latents that the way back should pass, [step, item, channel, y, x]: from the second noisiest to the picture's own. */
@@ -114,12 +115,4 @@ export async function invert(pipe: Pipeline, images: ImageInput, options: Invert
     decode: false,
   });
   return new Inversion(pipe, run, latents);
-}
-
-function scaledBy(tensor: Tensor<"float32">, factor: number): Tensor<"float32"> {
-  return new Tensor(
-    "float32",
-    tensor.data.map((v) => v * factor),
-    tensor.shape,
-  );
 }

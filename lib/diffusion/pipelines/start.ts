@@ -1,5 +1,5 @@
 import { type Picture, Tensor, type TorchGenerator, tensorDigest } from "../../tensor/index.js";
-import { concatRows } from "../batches.js";
+import { concatRows, mapped, scaled } from "../batches.js";
 import type { Interval } from "../contracts.js";
 import type { SamplingPlan } from "../schedules/index.js";
 import { perItem } from "./control.js";
@@ -79,7 +79,7 @@ export async function startOf(
   }
   const record = { image: tensorDigest(latents), strength };
   const sigma = rest.sigmas[0]!;
-  const noised = map(latents, (v, i) => v + sigma * noise.data[i]!);
+  const noised = mapped(latents, (v, i) => v + sigma * noise.data[i]!);
   if (mask === undefined) return { plan: rest, x: noised, record };
 
   const drawn = latentMask(mask, items, pipe.latentSpace.factor, [height, width]);
@@ -102,7 +102,7 @@ export async function startOf(
       const level = isLast ? 0 : sigmaNext;
       // The last level may leave some noise in the state; what is kept is clean then.
       const share = isLast ? 1 / rest.signal(sigmaNext) : 1;
-      return map(state, (v, i) => {
+      return mapped(state, (v, i) => {
         const m = drawn.data[Math.floor(i / (channels * plane)) * plane + (i % plane)]!;
         return m * v + (1 - m) * share * (latents.data[i]! + level * noise.data[i]!);
       });
@@ -189,7 +189,7 @@ function withoutMasked(pixels: Tensor<"float32">, mask: NonNullable<GenerateOpti
   const [, channels = 0, height = 0, width = 0] = pixels.shape;
   const plane = height * width;
   const drawn = maskPixels(mask, items, [height, width]);
-  return map(pixels, (v, i) => (drawn.data[Math.floor(i / (channels * plane)) * plane + (i % plane)]! >= 0.5 ? 0.5 : v));
+  return mapped(pixels, (v, i) => (drawn.data[Math.floor(i / (channels * plane)) * plane + (i % plane)]! >= 0.5 ? 0.5 : v));
 }
 
 /** The mask's channel and the latents' after it, per item. */
@@ -197,12 +197,4 @@ function besideOf(mask: Tensor<"float32">, latents: Tensor<"float32">): Tensor<"
   const [items = 0, channels = 0, height = 0, width = 0] = latents.shape;
   const rows = Array.from({ length: items }, (_, i) => [mask.row(i), latents.row(i)]).flat();
   return concatRows(rows).reshape([items, 1 + channels, height, width]);
-}
-
-export function scaled(tensor: Tensor<"float32">, factor: number): Tensor<"float32"> {
-  return map(tensor, (v) => v * factor);
-}
-
-function map({ data, shape }: Tensor<"float32">, f: (value: number, index: number) => number): Tensor<"float32"> {
-  return new Tensor("float32", data.map(f), shape);
 }
