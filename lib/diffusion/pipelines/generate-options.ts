@@ -69,6 +69,8 @@ export interface GenerateOptions {
   readonly condition?: Condition;
   /** Text states of the unconditional branch at each step, [step, item, token, channel], as null-text inversion finds them. */
   readonly nullText?: Tensor<"float32">;
+  /** With `ddim-inverse`: how often each step is iterated towards the exact reverse of DDIM's; default 0, Diffusers' one explicit step. */
+  readonly fixedPointIterations?: number;
   /** Edits of h-space: they change x̂₀ and leave the direction back to x_t as it was. The sampler is `ddim`. */
   readonly asyrp?: AsyrpOptions;
   /** Activations of the network to keep. */

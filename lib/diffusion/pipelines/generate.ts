@@ -25,7 +25,8 @@ export async function generate(
   if (asyrp && (options.sampler ?? "ddim") !== "ddim")
     throw new RangeError(`generate: asyrp is a form of ddim, got sampler "${options.sampler}"; leave one of them out`);
   const schedule = scheduleFromConfig(pipe.schedulerConfig, asyrp ? "ddim" : options.sampler, options.scheduler);
-  const whole = schedule.plan(options.steps ?? 20);
+  const { fixedPointIterations } = options;
+  const whole = schedule.plan(options.steps ?? 20, { ...(fixedPointIterations !== undefined && { fixedPointIterations }) });
   const edits = [...pipe.edits, ...(options.edits ?? [])];
   const hSpaceEdits = asyrp?.edits ?? [];
   // Patterns that name nothing show here, before any work is done.
@@ -132,6 +133,7 @@ export async function generate(
       guidanceRescale,
       ...(options.guidanceInterval && { guidanceInterval: options.guidanceInterval }),
       ...(eta !== undefined && { eta }),
+      ...(fixedPointIterations !== undefined && { fixedPointIterations }),
       ...(options.scheduler && { scheduler: options.scheduler }),
       size,
       ...(options.noise && { noise: tensorDigest(options.noise) }),

@@ -39,6 +39,7 @@ export interface GenerationManifest {
   readonly guidanceRescale: number;
   readonly guidanceInterval?: readonly [low: number, high: number];
   readonly eta?: number;
+  readonly fixedPointIterations?: number;
   /** Options over the pipeline's scheduler configuration. */
   readonly scheduler?: SchedulerConfig;
   /** Height and width of the pictures, pixels. */

@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly mu?: number;
   /** Tokens of the picture, from which `mu` follows as the model was trained. */
   readonly imageSequenceLength?: number;
+  /** Of DDIM inversion: iterations by which each step is made the reverse of DDIM's; default 0, Diffusers' one explicit step. */
+  readonly fixedPointIterations?: number;
 }
 
 /** Levels as a grid chooses them. */

@@ -184,14 +184,19 @@ function distilled({ options, noise, sampler, steps }: LevelsRequest): Levels {
 }
 
 /** From σ = 0, or the lowest trained level, up; each step is predicted as at the timestep it leads to. */
-function inverse({ options, noise, steps }: LevelsRequest): Levels {
+function inverse({ options, noise, steps, run }: LevelsRequest): Levels {
   const count = requireSteps(steps);
+  const { fixedPointIterations: iterations = 0 } = run;
+  if (!Number.isSafeInteger(iterations) || iterations < 0)
+    throw new RangeError(`plan: fixedPointIterations must be a whole number ≥ 0, got ${iterations}`);
   const timesteps = spaced(count, options, noise.sigmas.length).map(roundHalfEven).reverse();
   const stride = Math.floor(noise.sigmas.length / count);
   const start = options.set_alpha_to_one ? 0 : noise.sigmas[0]!;
   const takeoffs = timesteps.map((t) => (t >= stride ? noise.sigmaAt(t - stride) : start));
   const sigmas = Float64Array.of(takeoffs[0]!, ...timesteps.map((t) => noise.sigmaAt(t)));
-  return { sigmas, timesteps, settings: { takeoffs } };
+  if (iterations === 0) return { sigmas, timesteps, settings: { takeoffs } };
+  // The network is asked at the level that each step leads to.
+  return { sigmas, timesteps, settings: { takeoffs: sigmas.subarray(1), fixedPointIterations: iterations } };
 }
 
 function spaced(steps: number, { timestep_spacing, steps_offset }: SchedulerOptions, trained: number): Float64Array {
