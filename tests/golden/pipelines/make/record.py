@@ -79,13 +79,13 @@ class Family:
                 component.first_call = None
         with torch.no_grad(), Draws() as draws:
             result = pipe(generator=generator(seed), return_dict=False, **call)[0]
-        shown = {k: v for k, v in call.items() if isinstance(v, (int, float, str, bool, list, tuple, type(None)))}
+        shown = {k: v for k, v in call.items() if plain(v) and v is not None}
         config = {k: v for k, v in pipe.scheduler.config.items() if not k.startswith("_")}
         self.cases[case] = {
             "pipeline": type(pipe).__name__,
             "scheduler": {"_class_name": type(pipe.scheduler).__name__, **config},
             "seed": seed,
-            "call": {k: v for k, v in shown.items() if k != "callback_on_step_end"},
+            "call": shown,
             "timesteps": timesteps,
             "draws": [list(d.shape) for d in draws.all],
             **({"note": note} if note else {}),
@@ -116,6 +116,11 @@ class Family:
         cases = ",\n".join(f"  {json.dumps(name)}: {json.dumps(case)}" for name, case in self.cases.items())
         (OUT / f"{self.name}.json").write_text(f'{{"madeWith": {json.dumps(made)},\n "cases": {{\n{cases}\n}}}}\n')
         print(f"{self.name}: {len(self.cases)} cases, {offset // 1024} KiB")
+
+
+def plain(value):
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return all(isinstance(v, (int, float, str, bool, type(None))) for v in items)
 
 
 def recording(step, steps, timesteps):
