@@ -8,7 +8,7 @@ import importlib
 import sys
 from pathlib import Path
 
-FAMILIES = ["stable_diffusion", "sdxl", "lcm", "controlnet"]
+FAMILIES = ["stable_diffusion", "sdxl", "lcm", "controlnet", "flow", "class_and_caption", "pixels", "inversion"]
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent / "pipelines" / "make"))

@@ -112,18 +112,19 @@ class UNet(Network):
 
 
 class UnconditionalUNet(Network):
-    """UNet2DModel: pixels in, pixels out; class labels where it has classes."""
+    """UNet2DModel: pixels in, pixels out; class labels where it has classes, twice the channels where it learns a variance."""
 
-    def __init__(self, channels=3, size=8, classes=None):
+    def __init__(self, channels=3, size=8, classes=None, learned=False):
         embed = {"num_class_embeds": classes, "class_embed_type": None}
-        super().__init__(in_channels=channels, sample_size=size, out_channels=channels, **embed)
+        out = channels * 2 if learned else channels
+        super().__init__(in_channels=channels, sample_size=size, out_channels=out, **embed)
 
     def forward(self, sample, timestep, class_labels=None, return_dict=True):
-        channels = sample.shape[1]
-        bias = clock(timestep, sample.shape[0]).expand(-1, channels)
+        channels = self.config.out_channels
+        bias = clock(timestep, len(sample)).expand(-1, channels)
         if class_labels is not None:
-            bias = bias + label(class_labels, channels, self.config.num_class_embeds)
-        out = prediction(sample, bias[:, :, None, None], channels)
+            bias = bias + label(class_labels.long(), channels, self.config.num_class_embeds)
+        out = prediction(sample, bias[:, :, None, None], channels, sample.shape[1])
         self.remember({"sample": sample, "timestep": timestep, "class_labels": class_labels}, out)
         return SimpleNamespace(sample=out) if return_dict else (out,)
 

@@ -94,6 +94,7 @@ class Family:
         for k, draw in enumerate(draws.all):
             self.store(case, f"draw.{k}", draw)
         self.store(case, "steps", torch.stack(steps))
+        self.last = steps[-1]
         if call.get("output_type") == "np":
             self.store(case, "picture", np.asarray(result))
         elif call.get("output_type") == "latent" and not torch.equal(result, steps[-1]):

@@ -102,7 +102,7 @@ class T5(Network):
         super().__init__(d_model=width)
         self.width = width
 
-    def forward(self, ids, attention_mask=None):
+    def forward(self, ids, attention_mask=None, output_hidden_states=False):
         h = embedded(ids, self.width, 60)
         mask = torch.ones(ids.shape) if attention_mask is None else attention_mask.to(torch.float32)
         mean = (h * mask[..., None]).sum(1, keepdim=True) / mask.sum(1)[:, None, None]
