@@ -1,6 +1,7 @@
 """Runs a pipeline, remembers its draws, steps and results, and writes one JSON and one safetensors file per family."""
 
 import json
+import math
 import struct
 from pathlib import Path
 
@@ -80,7 +81,8 @@ class Family:
         with torch.no_grad(), Draws() as draws:
             result = pipe(generator=generator(seed), return_dict=False, **call)[0]
         shown = {k: v for k, v in call.items() if plain(v) and v is not None}
-        config = {k: v for k, v in pipe.scheduler.config.items() if not k.startswith("_")}
+        # lambda_min_clipped is −∞ by default, which JSON cannot say (diffusers writes -Infinity all the same).
+        config = {k: v for k, v in pipe.scheduler.config.items() if not k.startswith("_") and v != -math.inf}
         self.cases[case] = {
             "pipeline": type(pipe).__name__,
             "scheduler": {"_class_name": type(pipe.scheduler).__name__, **config},
@@ -114,7 +116,7 @@ class Family:
         data = b"".join(a.tobytes() for a in self.arrays.values())
         (OUT / f"{self.name}.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
         made = {"diffusers": diffusers.__version__, "torch": torch.__version__}
-        cases = ",\n".join(f"  {json.dumps(name)}: {json.dumps(case)}" for name, case in self.cases.items())
+        cases = ",\n".join(f"  {json.dumps(name)}: {json.dumps(case, allow_nan=False)}" for name, case in self.cases.items())
         (OUT / f"{self.name}.json").write_text(f'{{"madeWith": {json.dumps(made)},\n "cases": {{\n{cases}\n}}}}\n')
         print(f"{self.name}: {len(self.cases)} cases, {offset // 1024} KiB")
 
