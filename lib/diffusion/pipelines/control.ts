@@ -1,6 +1,6 @@
-import type { HookedModel } from "../../hooks/index.js";
-import { float32, type Picture, Tensor, tensorDigest, toFloat32 } from "../../tensor/index.js";
-import { asInput, timestepInput } from "../batches.js";
+import type { Branch, HookedModel } from "../../hooks/index.js";
+import { float32, type Picture, Tensor, tensorDigest, toFloat32, zeros } from "../../tensor/index.js";
+import { asInput, concatRows, scaled, timestepInput } from "../batches.js";
 import type { ModelCall } from "./generation.js";
 import { type NetworkInputs, networkInputs } from "./network-inputs.js";
 import { pixelsFromPictures } from "./pixels.js";
@@ -17,6 +17,10 @@ export interface Control {
   readonly end?: number;
   /** Default the pipeline's own ControlNet of the same place in the list. */
   readonly network?: HookedModel;
+  /** Guess mode: the picture guides by itself. Only the conditional branch follows it, shallow residuals less than deep ones. */
+  readonly guess?: boolean;
+  /** Whether each residual is its mean over space, as networks with `global_pool_conditions` want it; they also guess. */
+  readonly globalPool?: boolean;
 }
 
 /** What a manifest keeps of a control. */
@@ -26,10 +30,12 @@ export interface ControlRecord {
   readonly scale: number;
   readonly start: number;
   readonly end: number;
+  readonly guess?: boolean;
 }
 
 /** One run of the denoising network over some rows, [branch × item, …]. */
 export interface ControlledCall {
+  readonly branches: readonly Branch[];
   readonly input: Tensor<"float32">;
   readonly call: ModelCall;
   /** The rows' share of a condition, by Diffusers' name. */
@@ -45,6 +51,8 @@ interface Placed {
   readonly scale: number;
   readonly start: number;
   readonly end: number;
+  readonly guess: boolean;
+  readonly globalPool: boolean;
 }
 
 /** Where a U-Net adds what ControlNets found, by exporter: `down_block_additional_residuals_3`, `down_block_3`, `mid_block`, … */
@@ -85,7 +93,7 @@ export class Controls {
       );
     }
     this.#placed = controls.map((control, i) => {
-      const { image, scale = 1, start = 0, end = 1, network = options.own[i] } = control;
+      const { image, scale = 1, start = 0, end = 1, network = options.own[i], globalPool = false } = control;
       if (!(start >= 0 && start <= end && end <= 1 && Number.isFinite(scale)))
         throw new RangeError(
           `generate: control ${i} wants 0 ≤ start ≤ end ≤ 1 and a finite scale, got ${start}, ${end}, ${scale}`,
@@ -95,13 +103,28 @@ export class Controls {
           `generate: control ${i} has no ControlNet; the pipeline has ${options.own.length}, give \`network\``,
         );
       const inputs = network && networkInputs(network.inputs);
-      return { network, inputs, pixels: controlPixels(image, i, options), scale, start, end };
+      return {
+        network,
+        inputs,
+        pixels: controlPixels(image, i, options),
+        scale,
+        start,
+        end,
+        guess: control.guess ?? globalPool,
+        globalPool,
+      };
     });
   }
 
   /** For the manifest. */
   get records(): readonly ControlRecord[] {
-    return this.#placed.map(({ pixels, scale, start, end }) => ({ image: tensorDigest(pixels), scale, start, end }));
+    return this.#placed.map(({ pixels, scale, start, end, guess }) => ({
+      image: tensorDigest(pixels),
+      scale,
+      start,
+      end,
+      ...(guess && { guess }),
+    }));
   }
 
   /** What the U-Net's inputs for control are to be fed, by name. */
@@ -142,29 +165,45 @@ export class Controls {
   }
 
   /** Down residuals in their order, the middle one last, scaled. */
-  async #residuals({ network, inputs, pixels, scale }: Placed, run: ControlledCall): Promise<Tensor<"float32">[]> {
+  async #residuals(control: Placed, run: ControlledCall): Promise<Tensor<"float32">[]> {
+    const { network, inputs, pixels, scale, guess, globalPool } = control;
     const { sample, timestep, conditions } = inputs!;
     const rows = run.input.shape[0]!;
+    // The conditional rows stand last.
+    const first = guess ? rows - rows / run.branches.length : 0;
+    const some = (tensor: Tensor): Tensor => tensor.slice(first);
     const feeds: Record<string, Tensor> = {
-      [sample.name]: asInput(run.input, sample),
-      [timestep.name]: timestepInput(run.call.timestep, timestep, rows),
+      [sample.name]: asInput(some(run.input), sample),
+      [timestep.name]: timestepInput(run.call.timestep, timestep, rows - first),
     };
     for (const [name, info] of conditions) {
-      const value =
-        name === "controlnet_cond"
-          ? run.perItem(pixels)
-          : name === "conditioning_scale"
-            ? float32([1], info.shape?.length === 0 ? [] : [1])
-            : run.condition(name);
+      let value: Tensor | undefined;
+      if (name === "controlnet_cond") value = some(run.perItem(pixels));
+      else if (name === "conditioning_scale") value = float32([1], info.shape?.length === 0 ? [] : [1]);
+      else value = run.condition(name);
       if (value === undefined) throw new TypeError(`the ControlNet's input ${info.name} is not given by this pipeline`);
-      feeds[info.name] = asInput(value, info);
+      feeds[info.name] = asInput(value.shape[0] === rows ? some(value) : value, info);
     }
     const { outputs } = await network!.run(feeds, this.#signal ? { signal: this.#signal } : {});
-    return network!.outputs.map(({ name }) => {
-      const { data, shape } = toFloat32(outputs[name]!);
-      return new Tensor("float32", scale === 1 ? data : data.map((v) => v * scale), shape);
+    const all = network!.outputs.map(({ name }) => toFloat32(outputs[name]!));
+    return all.map((residual, k) => {
+      const weight = scale * (guess && !globalPool ? 10 ** (k / Math.max(all.length - 1, 1) - 1) : 1);
+      const weighted = scaled(globalPool ? spatialMeans(residual) : residual, weight);
+      return first === 0 ? weighted : concatRows([zeros([first, ...weighted.shape.slice(1)]), weighted]);
     });
   }
+}
+
+/** Means over y and x, at every place: what broadcasting a [item, channel, 1, 1] would add. */
+function spatialMeans({ data, shape }: Tensor<"float32">): Tensor<"float32"> {
+  const plane = shape[2]! * shape[3]!;
+  const out = new Float32Array(data.length);
+  for (let start = 0; start < out.length; start += plane) {
+    let sum = 0;
+    for (let i = start; i < start + plane; i++) sum += data[i]!;
+    out.fill(sum / plane, start, start + plane);
+  }
+  return new Tensor("float32", out, shape);
 }
 
 /** The place of a residual input among a ControlNet's outputs. */

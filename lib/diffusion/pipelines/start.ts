@@ -46,67 +46,78 @@ export async function startOf(
 ): Promise<Start> {
   const { image, mask, strength = mask === undefined ? 0.8 : 1 } = options;
   const items = generators.length;
-  if (isRising) return inversionStart(pipe, plan, generators.length, options);
+  if (isRising) return inversionStart(pipe, plan, items, options);
   if (image === undefined) {
     const wanted = (["strength", "mask"] as const).find((name) => options[name] !== undefined);
     if (wanted !== undefined) throw new RangeError(`generate: ${wanted} needs a picture; give \`image\` too`);
     return { plan, x: scaled(initialNoise(pipe, generators, options), plan.initialScale), record: {} };
   }
-  if (!(strength > 0 && strength <= 1)) throw new RangeError(`generate: strength must be above 0 and at most 1, got ${strength}`);
-  const steps = plan.timesteps.length;
-  const taken = Math.min(Math.floor(steps * strength), steps);
-  if (taken === 0) {
-    throw new RangeError(`generate: strength ${strength} of ${steps} steps leaves none; raise either`);
-  }
-  const rest = plan.from(steps - taken);
-  const encoding = {
-    ...(options.batchSize && { batchSize: options.batchSize }),
-    ...(options.signal && { signal: options.signal }),
-  };
-  // One picture for several prompts is one distribution, of which each item draws for itself.
+  const rest = plan.from(firstStep(plan, strength));
+  const pixels = "latents" in image ? undefined : perItem(imagePixels(image), items, "pictures");
+  const { batchSize, signal, sampleImage = true } = options;
   const encode = (pictures: Tensor<"float32">): Promise<Tensor<"float32">> =>
-    pipe.encodeImage(perItem(pictures, items, "pictures"), { ...encoding, ...(options.sampleImage !== false && { generators }) });
-  const pixels = "latents" in image ? undefined : imagePixels(image);
-  const latents = "latents" in image ? perItem(image.latents, items, "latents") : await encode(pixels!);
-  const [, channels = 0, height = 0, width = 0] = latents.shape;
-  const noise = initialNoise(pipe, generators, {
-    ...options,
-    height: height * pipe.latentSpace.factor,
-    width: width * pipe.latentSpace.factor,
-  });
-  if (channels !== noise.shape[1]) {
-    throw new RangeError(`generate: latents must have ${noise.shape[1]} channels, got ${latents}`);
-  }
-  const record = { image: tensorDigest(latents), strength };
-  const sigma = rest.sigmas[0]!;
-  const noised = mapped(latents, (v, i) => v + sigma * noise.data[i]!);
-  if (mask === undefined) return { plan: rest, x: noised, record };
+    pipe.encodeImage(pictures, {
+      ...(batchSize && { batchSize }),
+      ...(signal && { signal }),
+      ...(sampleImage && { generators }),
+    });
+  const seesMask = mask !== undefined && pipe.networkChannels > pipe.latentSpace.channels;
+  const isForgotten = mask !== undefined && strength === 1;
+  // An inpainting network that starts in pure noise needs no latents of the whole picture.
+  let latents: Tensor<"float32"> | undefined;
+  if ("latents" in image) latents = perItem(image.latents, items, "latents");
+  else if (!(isForgotten && seesMask)) latents = await encode(pixels!);
 
-  const drawn = latentMask(mask, items, pipe.latentSpace.factor, [height, width]);
-  const x = strength === 1 ? scaled(noise, rest.initialScale) : noised;
+  const { factor } = pipe.latentSpace;
+  const [height, width] = (latents ? latents.shape.slice(2).map((n) => n * factor) : pixels!.shape.slice(2)) as [number, number];
+  const noise = initialNoise(pipe, generators, { ...options, height, width });
+  if (latents && latents.shape[1] !== noise.shape[1])
+    throw new RangeError(`generate: latents must have ${noise.shape[1]} channels, got ${latents}`);
+  const sigma = rest.sigmas[0]!;
+  const x = isForgotten ? scaled(noise, rest.initialScale) : mapped(latents!, (v, i) => v + sigma * noise.data[i]!);
+  const record = { ...(latents && { image: tensorDigest(latents) }), strength };
+  if (mask === undefined) return { plan: rest, x, record };
+
+  const drawn = maskPixels(mask, items, [height, width]);
   const masked = { plan: rest, x, record: { ...record, mask: tensorDigest(drawn) } };
-  if (pipe.networkChannels > channels) {
-    if (pixels === undefined) {
-      throw new RangeError(
-        "generate: an inpainting network sees the picture without its masked part; give pictures, not latents",
-      );
-    }
-    const kept = await encode(withoutMasked(perItem(pixels, items, "pictures"), mask, items));
-    return { ...masked, beside: besideOf(drawn, kept) };
-  }
+  const drawnLatents = nearest(drawn, height / factor, width / factor);
+  if (!seesMask) return { ...masked, revise: keeping(latents!, noise, drawnLatents, rest) };
+  if (pixels === undefined)
+    throw new RangeError("generate: an inpainting network sees the picture without its masked part; give pictures, not latents");
+  return { ...masked, beside: besideOf(drawnLatents, await encode(withoutMasked(pixels, drawn))) };
+}
+
+/**
+ * The step at which a picture noised to `strength` comes in. Diffusers' pipelines of flows round the steps left up, the
+ * others down.
+ * @throws RangeError if no step is left
+ */
+function firstStep(plan: SamplingPlan, strength: number): number {
+  const steps = plan.timesteps.length;
+  if (!(strength > 0 && strength <= 1)) throw new RangeError(`generate: strength must be above 0 and at most 1, got ${strength}`);
+  const taken = Math.min(plan.isFlow ? Math.ceil(steps * strength) : Math.floor(steps * strength), steps);
+  if (taken === 0) throw new RangeError(`generate: strength ${strength} of ${steps} steps leaves none; raise either`);
+  return steps - taken;
+}
+
+/** Puts the noised picture back where the mask keeps it; after the last step the picture itself. */
+function keeping(
+  latents: Tensor<"float32">,
+  noise: Tensor<"float32">,
+  drawn: Tensor<"float32">,
+  plan: SamplingPlan,
+): (x: Tensor<"float32">, interval: Interval) => Tensor<"float32"> {
+  const [, channels = 0, height = 0, width = 0] = latents.shape;
   const plane = height * width;
-  return {
-    ...masked,
-    revise: (state, { sigmaNext, index }) => {
-      const isLast = index === rest.timesteps.length - 1;
-      const level = isLast ? 0 : sigmaNext;
-      // The last level may leave some noise in the state; what is kept is clean then.
-      const share = isLast ? 1 / rest.signal(sigmaNext) : 1;
-      return mapped(state, (v, i) => {
-        const m = drawn.data[Math.floor(i / (channels * plane)) * plane + (i % plane)]!;
-        return m * v + (1 - m) * share * (latents.data[i]! + level * noise.data[i]!);
-      });
-    },
+  return (x, { sigmaNext, index }) => {
+    const isLast = index === plan.timesteps.length - 1;
+    const level = isLast ? 0 : sigmaNext;
+    // The last level may leave some noise in the state.
+    const share = isLast ? 1 / plan.signal(sigmaNext) : 1;
+    return mapped(x, (v, i) => {
+      const m = drawn.data[Math.floor(i / (channels * plane)) * plane + (i % plane)]!;
+      return m * v + (1 - m) * share * (latents.data[i]! + level * noise.data[i]!);
+    });
   };
 }
 
@@ -127,14 +138,15 @@ async function inversionStart(
   return { plan, x, record: { image: tensorDigest(latents) } };
 }
 
-/** Noise of the seeds, or the given one: standard normal, [item, channel, y, x]. */
+/** Noise of the seeds, or the given one, which tells the size if nothing else does: standard normal, [item, channel, y, x]. */
 function initialNoise(
   { latentSpace: { channels, size, factor } }: Pipeline,
   generators: readonly TorchGenerator[],
   { height, width, noise }: GenerateOptions,
 ): Tensor<"float32"> {
-  const side = (pixels: number | undefined, name: string): number => {
-    const latent = (pixels ?? size * factor) / factor;
+  const side = (pixels: number | undefined, name: "height" | "width"): number => {
+    const given = noise?.shape[name === "height" ? 2 : 3] ?? size;
+    const latent = pixels === undefined ? given : pixels / factor;
     if (Number.isInteger(latent) && latent > 0) return latent;
     throw new RangeError(`generate: ${name} must be a multiple of ${factor} pixels, got ${pixels}`);
   };
@@ -149,47 +161,38 @@ export function imagePixels(image: Picture | readonly Picture[] | Tensor<"float3
   return image instanceof Tensor ? image : pixelsFromPictures("pixels" in image ? [image] : image);
 }
 
-/** A mask at the latents' size, [item, 1, y, x] of 0 and 1: nearest pixel, half and more means drawn anew. */
-function latentMask(
-  mask: NonNullable<GenerateOptions["mask"]>,
-  items: number,
-  factor: number,
-  [height, width]: readonly [number, number],
-): Tensor<"float32"> {
-  const pixels = maskPixels(mask, items, [height * factor, width * factor]);
-  const data = Float32Array.from({ length: items * height * width }, (_, n) => {
-    const [item, y, x] = [Math.floor(n / (height * width)), Math.floor(n / width) % height, n % width];
-    return pixels.data[(item * height * factor + y * factor) * width * factor + x * factor]!;
-  });
-  return new Tensor("float32", data, [items, 1, height, width]);
-}
-
-/** A mask in pixels, [item, 1, y, x] of 0 and 1. @throws RangeError if it has not the picture's size */
+/** A mask in pixels of the picture's size, [item, 1, y, x] of 0 and 1: nearest pixel, half and more means drawn anew. */
 function maskPixels(
   mask: NonNullable<GenerateOptions["mask"]>,
   items: number,
-  [height, width]: readonly [number, number],
+  [height, width]: readonly [height: number, width: number],
 ): Tensor<"float32"> {
   const given = mask instanceof Tensor ? mask : pixelsFromPictures("pixels" in mask ? [mask] : mask);
-  const [y, x] = given.shape.slice(-2);
-  if (y !== height || x !== width)
-    throw new RangeError(`generate: the mask must be ${width}×${height} pixels like the picture, got ${x}×${y}`);
-  const channels = given.shape.length === 4 ? given.shape[1]! : 1;
-  const plane = height * width;
-  const count = given.size / (channels * plane);
-  const grey = Float32Array.from({ length: count * plane }, (_, n) => {
-    const [item, p] = [Math.floor(n / plane), n % plane];
-    return given.data[item * channels * plane + p]! >= 0.5 ? 1 : 0;
-  });
-  return perItem(new Tensor("float32", grey, [count, 1, height, width]), items, "masks");
+  if (given.shape.length !== 4) throw new RangeError(`generate: a mask has the shape [item, 1, y, x], got ${given}`);
+  const [count, channels = 1, y = 0, x = 0] = given.shape;
+  const plane = y * x;
+  const grey = Float32Array.from({ length: count! * plane }, (_, n) =>
+    given.data[Math.floor(n / plane) * channels * plane + (n % plane)]! >= 0.5 ? 1 : 0,
+  );
+  return perItem(nearest(new Tensor("float32", grey, [count!, 1, y, x]), height, width), items, "masks");
+}
+
+/** [item, 1, y, x] at another size, each value that of the nearest pixel above and to the left, as torch's `interpolate`. */
+function nearest({ data, shape }: Tensor<"float32">, height: number, width: number): Tensor<"float32"> {
+  const [items = 0, , y = 0, x = 0] = shape;
+  const out = new Float32Array(items * height * width);
+  for (let n = 0; n < out.length; n++) {
+    const [item, row, column] = [Math.floor(n / (height * width)), Math.floor(n / width) % height, n % width];
+    out[n] = data[(item * y + Math.floor((row * y) / height)) * x + Math.floor((column * x) / width)]!;
+  }
+  return new Tensor("float32", out, [items, 1, height, width]);
 }
 
 /** Pixels with what is to be drawn anew painted grey, as inpainting networks were trained. */
-function withoutMasked(pixels: Tensor<"float32">, mask: NonNullable<GenerateOptions["mask"]>, items: number): Tensor<"float32"> {
+function withoutMasked(pixels: Tensor<"float32">, drawn: Tensor<"float32">): Tensor<"float32"> {
   const [, channels = 0, height = 0, width = 0] = pixels.shape;
   const plane = height * width;
-  const drawn = maskPixels(mask, items, [height, width]);
-  return mapped(pixels, (v, i) => (drawn.data[Math.floor(i / (channels * plane)) * plane + (i % plane)]! >= 0.5 ? 0.5 : v));
+  return mapped(pixels, (v, i) => (drawn.data[Math.floor(i / (channels * plane)) * plane + (i % plane)] === 1 ? 0.5 : v));
 }
 
 /** The mask's channel and the latents' after it, per item. */

@@ -140,7 +140,6 @@ export class WatchedNetwork {
 
 /** Some rows of every branch in one run of the network. */
 interface RowBatch extends ControlledCall {
-  readonly branches: readonly Branch[];
   readonly record: boolean;
 }
 

@@ -11,6 +11,8 @@ export interface SamplingPlan extends TimestepLookup {
   readonly initialScale: number;
   /** Options for the sampler that follow from the configuration. */
   readonly settings: SamplerSettings;
+  /** Whether states are (1−s)·x₀ + s·ε. */
+  readonly isFlow: boolean;
   /** The state x₀ + σε times this is the state of the training process: the latents that a decoder gets at the end. */
   signal(sigma: number): number;
   /** The rest of the run from a step on, as after noising a picture to sigmas[step]: x₀ + sigmas[step]·ε. */
@@ -39,14 +41,19 @@ export interface Levels {
 }
 
 /** A plan that gives each chosen level its own timestep back. */
-export function planOf(levels: Levels, lookup: TimestepLookup, settings: SamplerSettings = {}): SamplingPlan {
+export function planOf(
+  levels: Levels,
+  lookup: TimestepLookup & { readonly isFlow?: boolean },
+  settings: SamplerSettings = {},
+): SamplingPlan {
   const { sigmas, timesteps } = levels;
   const { signal = (sigma: number) => 1 / Math.sqrt(1 + sigma ** 2) } = lookup;
   const evaluated = levels.settings?.takeoffs ?? sigmas;
   const timestepBySigma = new Map(Array.from(timesteps, (t, i) => [evaluated[i]!, t]));
   const all: SamplerSettings = { ...settings, ...levels.settings, timesteps };
-  return {
+  const plan: SamplingPlan = {
     ...lookup,
+    isFlow: lookup.isFlow ?? false,
     sigmas,
     timesteps,
     initialScale: levels.initialScale ?? 1 / signal(sigmas[0]!),
@@ -57,6 +64,7 @@ export function planOf(levels: Levels, lookup: TimestepLookup, settings: Sampler
       if (!Number.isInteger(step) || step < 0 || step >= timesteps.length) {
         throw new RangeError(`SamplingPlan.from: step must be 0…${timesteps.length - 1}, got ${step}`);
       }
+      if (step === 0) return plan;
       const rest = {
         ...all,
         totalSteps: all.totalSteps ?? timesteps.length,
@@ -66,6 +74,7 @@ export function planOf(levels: Levels, lookup: TimestepLookup, settings: Sampler
       return planOf({ sigmas: sigmas.subarray(step), timesteps: timesteps.subarray(step) }, lookup, rest);
     },
   };
+  return plan;
 }
 
 /** A number of steps. @throws RangeError if it is a list of timesteps, or not in 1…most */

@@ -62,6 +62,7 @@ export function scheduleFromConfig(
   const settings = samplerSettings(name, known, options);
   // How a network of this kind sees a state, beside its timesteps.
   const scales = { sigmaData: options.sigma_data, ...(options.sigma_min !== null && { sigmaMin: options.sigma_min }) };
+  const isFlow = known.process === "flow" || options.use_flow_sigmas;
   const chooseLevels = (steps: number | readonly number[], run: RunOptions): Levels => {
     switch (known.process) {
       case "variance-preserving": {
@@ -84,7 +85,7 @@ export function scheduleFromConfig(
     sampler: name,
     predictionType: predictionType(known, options),
     noise,
-    plan: (steps, run = {}) => planOf(chooseLevels(steps, run), { ...noise, ...scales }, settings),
+    plan: (steps, run = {}) => planOf(chooseLevels(steps, run), { ...noise, ...scales, isFlow }, settings),
   };
 }
 
