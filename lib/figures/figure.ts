@@ -25,6 +25,8 @@ const commonConfig: PlotObject = {
   responsive: true,
   displaylogo: false,
   showTips: false,
+  // A prompt with two dollar signs is no formula.
+  typesetMath: false,
   // No figure offers to send its data to a server.
   modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
   plotlyServerURL: "",

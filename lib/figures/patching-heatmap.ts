@@ -62,13 +62,18 @@ export function patchingHeatmap(effects: PatchingEffects, options: PatchingHeatm
   });
 }
 
-/** Paths that fit beside the map: long ones without segments before the last, unless that makes two of them equal. */
+/** Letters that fit beside the map. */
+const longest = 38;
+
+/** Paths that fit: long ones lose segments before the last, unless that makes two of them equal. */
 function shortPaths(paths: readonly string[]): readonly string[] {
   const short = paths.map((path) => {
+    if (path.length <= longest) return path;
     const segments = path.split(".");
-    let kept = segments.length - 1;
-    while (kept > 1 && `${segments.slice(0, kept).join(".")}.….${segments.at(-1)}`.length > 38) kept--;
-    return path.length <= 38 || kept < 1 ? path : `${segments.slice(0, kept).join(".")}.….${segments.at(-1)}`;
+    const without = (kept: number): string => `${segments.slice(0, kept).join(".")} … ${segments.at(-1)}`;
+    let kept = segments.length - 2;
+    while (kept > 1 && without(kept).length > longest) kept--;
+    return kept < 1 ? path : without(kept);
   });
   return new Set(short).size === new Set(paths).size ? short : paths;
 }

@@ -45,7 +45,7 @@ export function scheduleComparison(
   const between = visited.length === 0 ? 0 : 84;
   const inner = curveHeight + between + dotsHeight;
   const upper = [1 - curveHeight / inner, 1] as const;
-  const panel = (n: string, k: number): PlotObject => ({ domain: [k * 0.365, k * 0.365 + 0.27], anchor: `y${n}` });
+  const panel = (n: string, k: number): PlotObject => ({ domain: [k * 0.375, k * 0.375 + 0.25], anchor: `y${n}` });
   const line = (values: Float64Array, schedule: number, n: string): Trace => {
     const t = Float64Array.from(values.keys());
     return {
