@@ -90,6 +90,7 @@ export function heatmap(matrix: Tensor, options: HeatmapOptions = {}): Figure {
         showgrid: false,
         showline: false,
         ticks: "",
+        ticklabelstandoff: 5,
         autorange: "reversed",
       }),
     },

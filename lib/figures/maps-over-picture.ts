@@ -81,7 +81,7 @@ export function mapsOverPicture(parts: MapsOverPicture): Figure {
   const subtitle = [
     parts.subtitle,
     steps === 1 ? undefined : `${steps} steps`,
-    shared ? undefined : "each map on its own scale",
+    shared ? undefined : `${quantity}, each map on its own scale`,
     threshold === undefined ? undefined : `outlined from ${numberText(threshold)}`,
   ]
     .filter((s) => s !== undefined)

@@ -70,7 +70,8 @@ export function samplerComparison(comparison: SamplerComparison, options: Sample
   // Numbers that read the same are equally good.
   const metricText = (value: number, s: number): string =>
     numberText(value) === numberText(best[s]) && rows.length > 1 ? `<b>${numberText(value)}</b>` : numberText(value);
-  const total = { width: left(columns - 1) + width, height: top(rows.length) };
+  // Two pixels more, for the reference's frame.
+  const total = { width: left(columns - 1) + width + 3, height: top(rows.length) };
   const middle = (s: number): number => left(s) + width / 2;
   const notes = [
     ...(subtitle === undefined ? [] : [subtitle]),

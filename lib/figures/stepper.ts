@@ -105,6 +105,7 @@ export function stepper(
 }
 
 // Plotly's slider cannot be focused: an invisible native one in front of it has the keys and speaks to screen readers.
+// Plotly paints a button under the pointer almost white, whatever the page's ground.
 const keys = `function(el,data){
 var input=document.createElement("input"),playing=false;
 input.type="range";input.min=0;input.max=data.texts.length-1;input.value=data.start;
@@ -120,9 +121,13 @@ e.preventDefault();
 Plotly.animate(el,playing?[null]:null,playing?data.still:data.play).catch(function(){});
 playing=!playing});
 el.on("plotly_sliderchange",function(e){input.value=e.slider.active;say()});
+el.on("plotly_buttonclicked",function(e){playing=e.active===0});
 el.on("plotly_animated",function(){playing=false});
 el.addEventListener("click",function(){input.focus({preventScroll:true})});
-input.addEventListener("focus",function(){el.style.outline=input.matches(":focus-visible")?"2px solid ${ink.main}":""});
+input.addEventListener("focus",function(){el.style.outlineOffset="-2px";el.style.outline=input.matches(":focus-visible")?"2px solid ${ink.main}":""});
 input.addEventListener("blur",function(){el.style.outline=""});
+var style=document.createElement("style");
+style.textContent=".updatemenu-button:hover rect{fill:rgba(128,128,128,0.3)!important}";
+el.appendChild(style);
 el.style.position="relative";
 el.appendChild(input)}`;

@@ -119,6 +119,16 @@ describe.skipIf(CHROMIUM === undefined)("figures in a browser", () => {
     await page.close();
   });
 
+  test("a figure's text follows the page from light to dark", { timeout }, async () => {
+    const { page, trouble } = await open("dark", lossCurve([{ name: "loss", y: [3, 2, 1] }]).toPage());
+    const fill = `getComputedStyle(document.querySelector(".gtitle")).fill`;
+    expect(await page.evaluate(fill)).toBe("rgb(0, 0, 0)");
+    await page.emulateMedia({ colorScheme: "dark" });
+    await page.waitForFunction(`${fill} === "rgb(255, 255, 255)"`);
+    expect(trouble).toEqual([]);
+    await page.close();
+  });
+
   test("text in titles, labels, names and hovers never runs", { timeout }, async () => {
     const { page, trouble } = await open("attack", await notebookPage(hostileFigures()));
     for (const mark of await page.locator(".scatterlayer .points path, .barlayer .point path").all()) {
