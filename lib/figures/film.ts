@@ -1,7 +1,7 @@
 import { Figure } from "./figure.js";
 import { gridAxes, imageTrace } from "./image-traces.js";
 import { frame, label, notebookWidth } from "./layout.js";
-import { type Picture, pngUri, resizePicture } from "./picture.js";
+import { type Picture, pngUri, shrinkPicture } from "./picture.js";
 import type { PlotObject } from "./plot-value.js";
 import { evenSteps, stepper, stepperRoom } from "./stepper.js";
 
@@ -50,7 +50,7 @@ export function film(parts: FilmParts): Figure {
   const widest = Math.min(largestPanel, (room - (columns - 1) * gap) / columns);
   const sides = parts.panels.map(({ pictures: [first] }) => widest / Math.max(first!.width, first!.height));
   const pixels = Math.sqrt(filmBytes / (3 * steps * parts.panels.length));
-  const panels = parts.panels.map((panel) => ({ ...panel, pictures: panel.pictures.map((p) => shrunk(p, pixels)) }));
+  const panels = parts.panels.map((panel) => ({ ...panel, pictures: panel.pictures.map((p) => shrinkPicture(p, pixels)) }));
   const size = (k: number, zoom = 1): { width: number; height: number } => {
     const { width, height } = parts.panels[k]!.pictures[0]!;
     return { width: width * sides[k]! * zoom, height: height * sides[k]! * zoom };
@@ -83,7 +83,7 @@ export function film(parts: FilmParts): Figure {
       ),
       ...panels.flatMap(({ pictures, name }, k) =>
         stills.map((step, i) =>
-          imageTrace(shrunk(pictures[step]!, 2 * stillRoom), {
+          imageTrace(shrinkPicture(pictures[step]!, 2 * stillRoom), {
             left: stillLeft(i),
             top: stillTop(k),
             ...size(k, zoom),
@@ -124,14 +124,4 @@ export function film(parts: FilmParts): Figure {
 
 function overPicture(text: string, left: number, top: number): PlotObject {
   return label(text, left, top, { xanchor: "left", yanchor: "bottom", align: "left" });
-}
-
-/** The picture with at most `side` pixels along its longer side. */
-function shrunk(picture: Picture, side: number): Picture {
-  const factor = Math.min(1, side / Math.max(picture.width, picture.height));
-  return resizePicture(
-    picture,
-    Math.max(1, Math.round(picture.width * factor)),
-    Math.max(1, Math.round(picture.height * factor)),
-  );
 }

@@ -4,7 +4,7 @@ import { Figure } from "./figure.js";
 import { cellGrid, gridAxes, imageTrace } from "./image-traces.js";
 import { colorBar, frame, label } from "./layout.js";
 import { overlay, signed, viridis } from "./palette.js";
-import type { Picture } from "./picture.js";
+import { type Picture, shrinkPicture } from "./picture.js";
 import type { PlotObject, Trace } from "./plot-value.js";
 import { expectSteps, type StepSeries, stepper, stepperRoom, stepTexts } from "./stepper.js";
 import { numberText, shorten } from "./text.js";
@@ -71,11 +71,13 @@ export function mapsOverPicture(parts: MapsOverPicture): Figure {
     const peak = shared ? "" : ` · ${parts.signed ? "±" : "max "}${numberText(peaks[i], 2)}`;
     return shorten(name, letters - peak.length) + peak;
   });
-  const at = (i: number): { left: number; top: number } => ({ left: grid.left(i), top: grid.top(i) });
-  const gray = grayed(picture);
+  const at = (i: number): Place => ({ left: grid.left(i), top: grid.top(i), width: picture.width, height: picture.height });
+  // Twice the pixels shown, for dense screens; every panel holds a picture.
+  const shown = shrinkPicture(picture, 2 * Math.max(picture.width, picture.height) * Math.min(1, grid.zoom));
+  const gray = grayed(shown);
   const heat = (s: Tensor, step: number): Tensor => s.row(step);
   const outline = (i: number, step: number): PlotObject =>
-    threshold === undefined ? {} : outlineOf(series[i]!.row(step), threshold, picture, at(i + 1));
+    threshold === undefined ? {} : outlineOf(series[i]!.row(step), threshold, at(i + 1));
   const outlines = threshold === undefined ? [] : maps;
   const controls = stepper(texts, start);
   const subtitle = [
@@ -90,7 +92,7 @@ export function mapsOverPicture(parts: MapsOverPicture): Figure {
   const bottom = steps === 1 ? 12 : stepperRoom;
   return new Figure({
     data: [
-      imageTrace(picture, { ...at(0), hover: "picture" }),
+      imageTrace(shown, { ...at(0), hover: "picture" }),
       ...maps.map((_, i) => imageTrace(gray, at(i + 1))),
       ...series.map((s, i): Trace => {
         const [, height, width] = s.shape as [number, number, number];
@@ -164,6 +166,13 @@ export function mapsOverPicture(parts: MapsOverPicture): Figure {
   });
 }
 
+interface Place {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
 /** The map as [step, y, x]. */
 function stepsOf(where: string, name: string, map: Tensor): Tensor {
   if (map.dtype !== "float32" || (map.shape.length !== 2 && map.shape.length !== 3) || map.size === 0)
@@ -188,7 +197,7 @@ function grayed({ pixels, width, height, channels }: Picture): Picture {
 }
 
 /** The border between cells of at least `threshold` and the others, as line pieces with gaps between them. */
-function outlineOf(map: Tensor, threshold: number, picture: Picture, at: { left: number; top: number }): PlotObject {
+function outlineOf(map: Tensor, threshold: number, at: Place): PlotObject {
   const [height, width] = map.shape as [number, number];
   const values = map.data as Float32Array;
   const inside = (y: number, x: number): boolean =>
@@ -196,8 +205,8 @@ function outlineOf(map: Tensor, threshold: number, picture: Picture, at: { left:
   const xs: number[] = [];
   const ys: number[] = [];
   const piece = (x0: number, y0: number, x1: number, y1: number): void => {
-    xs.push(at.left + (x0 * picture.width) / width, at.left + (x1 * picture.width) / width, Number.NaN);
-    ys.push(at.top + (y0 * picture.height) / height, at.top + (y1 * picture.height) / height, Number.NaN);
+    xs.push(at.left + (x0 * at.width) / width, at.left + (x1 * at.width) / width, Number.NaN);
+    ys.push(at.top + (y0 * at.height) / height, at.top + (y1 * at.height) / height, Number.NaN);
   };
   for (let y = 0; y <= height; y++)
     for (let x = 0; x <= width; x++) {

@@ -3,7 +3,7 @@ import { Figure } from "./figure.js";
 import { gridAxes, imageTrace } from "./image-traces.js";
 import { frame, label, notebookWidth } from "./layout.js";
 import { ink } from "./palette.js";
-import { type Picture, type Pictures, picturesOf } from "./picture.js";
+import { type Picture, type Pictures, picturesOf, shrinkPicture } from "./picture.js";
 import type { PlotObject } from "./plot-value.js";
 import { numberText, shorten, wrapped } from "./text.js";
 
@@ -62,6 +62,8 @@ export function samplerComparison(comparison: SamplerComparison, options: Sample
   const first = pictures[0]![0]!;
   const width = Math.min(144, (notebookWidth - nameRoom - 32 - (columns - 1) * gap) / columns);
   const height = (width * first.height) / first.width;
+  // Twice the pixels shown, for dense screens.
+  const shown = (picture: Picture): Picture => shrinkPicture(picture, 2 * Math.max(width, height));
   const left = (s: number): number => s * (width + gap) + (s === n ? gap : 0);
   const top = (r: number): number => 22 + r * (height + gap + (hasMetric ? 18 : 0));
   const best = steps.map((_, s) =>
@@ -82,7 +84,7 @@ export function samplerComparison(comparison: SamplerComparison, options: Sample
     data: [
       ...rows.flatMap(({ name, metric }, r) =>
         steps.map((count, s) =>
-          imageTrace(pictures[r]![s]!, {
+          imageTrace(shown(pictures[r]![s]!), {
             left: left(s),
             top: top(r),
             width,
@@ -93,7 +95,7 @@ export function samplerComparison(comparison: SamplerComparison, options: Sample
       ),
       ...(reference === undefined
         ? []
-        : [imageTrace(reference, { left: left(n), top: top(0), width, height, hover: referenceLabel })]),
+        : [imageTrace(shown(reference), { left: left(n), top: top(0), width, height, hover: referenceLabel })]),
     ],
     layout: {
       ...frame({
