@@ -25,6 +25,8 @@ const commonConfig: PlotObject = {
   responsive: true,
   displaylogo: false,
   showTips: false,
+  // A prompt with two dollar signs is no formula.
+  typesetMath: false,
   // No figure offers to send its data to a server.
   modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
   plotlyServerURL: "",
@@ -33,7 +35,7 @@ const commonConfig: PlotObject = {
 /** In a narrower column, in pixels, a figure scrolls sideways: below this its texts would collide. */
 const narrowest = 640;
 
-/** Stills longer than this are left out of notebooks: they would hold every picture twice. */
+/** Longer stills stay out of notebooks, which would hold every picture twice, unless they are the smaller part of the figure. */
 const largestStill = 150_000;
 
 /** A Plotly figure as plain data, which shows itself in a notebook. Typed arrays are encoded only when it is shown. */
@@ -77,10 +79,11 @@ export class Figure extends Displayed {
 
   override mimeBundle(): MimeBundle {
     const svg = this.toSvg();
+    const json = this.toJSON();
     return {
-      "application/vnd.plotly.v1+json": this.toJSON(),
+      "application/vnd.plotly.v1+json": json,
       "text/html": this.#fragment(false),
-      ...(svg.length <= largestStill ? { "image/svg+xml": svg } : {}),
+      ...(svg.length <= largestStill || 2 * svg.length <= JSON.stringify(json).length ? { "image/svg+xml": svg } : {}),
       "text/plain": this.summary,
     };
   }

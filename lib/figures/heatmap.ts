@@ -9,6 +9,8 @@ export interface HeatmapOptions {
   readonly title?: string;
   readonly subtitle?: string;
   readonly rows?: readonly string[];
+  /** Shorter texts for the axis; the full names stay under the pointer. */
+  readonly shortRows?: readonly string[];
   readonly columns?: readonly string[];
   readonly xLabel?: string;
   readonly yLabel?: string;
@@ -83,7 +85,14 @@ export function heatmap(matrix: Tensor, options: HeatmapOptions = {}): Figure {
         margin: { l: 90, r: Math.max(24, notebookWidth - 190 - cell * width) },
       }),
       xaxis: axis(xLabel, { ...ticks(columns), showgrid: false, showline: false, ticks: "" }),
-      yaxis: axis(yLabel, { ...ticks(rows), showgrid: false, showline: false, ticks: "", autorange: "reversed" }),
+      yaxis: axis(yLabel, {
+        ...ticks(options.shortRows ?? rows),
+        showgrid: false,
+        showline: false,
+        ticks: "",
+        ticklabelstandoff: 5,
+        autorange: "reversed",
+      }),
     },
     summary: `${title}: ${height}×${width}, ${quantity} ${numberText(low)} to ${numberText(high)}`,
   });

@@ -96,8 +96,30 @@ export const signed: ColorScale = evenly([
   "#67001f",
 ]);
 
-/** The colour of a scale at `t` in 0…1, as red, green, blue in 0…255. */
-export function colorAt(scale: ColorScale, t: number): readonly [number, number, number] {
+/**
+ * The scale with opacity, to lay over a picture: clear where the map says nothing, most opaque where it says most.
+ * @param clear where on the scale, 0…1, nothing is said: 0 for unsigned maps, 0.5 for signed ones
+ */
+export function overlay(scale: ColorScale, clear: number): ColorScale {
+  const reach = Math.max(clear, 1 - clear);
+  return scale.map(([stop]) => {
+    const alpha = 0.88 * Math.min(1, 1.6 * (Math.abs(stop - clear) / reach) ** 0.8);
+    return [stop, `rgba(${colorAt(scale, stop).join(",")},${Number(alpha.toFixed(3))})`] as const;
+  });
+}
+
+/** Red, green, blue in 0…255 and opacity in 0…1 of "#rrggbb" or "rgba(r,g,b,a)". */
+function channelsOf(color: string): readonly number[] {
+  return color.startsWith("#")
+    ? [...[1, 3, 5].map((from) => Number.parseInt(color.slice(from, from + 2), 16)), 1]
+    : color
+        .slice(color.indexOf("(") + 1, -1)
+        .split(",")
+        .map(Number);
+}
+
+/** The colour of a scale at `t` in 0…1: red, green, blue in 0…255, and opacity in 0…1. */
+export function colorWithOpacityAt(scale: ColorScale, t: number): readonly [number, number, number, number] {
   const clamped = Math.min(1, Math.max(0, t));
   const upper = Math.max(
     1,
@@ -105,11 +127,13 @@ export function colorAt(scale: ColorScale, t: number): readonly [number, number,
   );
   const [a, from] = scale[upper - 1]!;
   const [b, to] = scale[upper]!;
-  const f = (clamped - a) / (b - a);
-  const channel = (i: number): number => {
-    const low = Number.parseInt(from.slice(1 + 2 * i, 3 + 2 * i), 16);
-    const high = Number.parseInt(to.slice(1 + 2 * i, 3 + 2 * i), 16);
-    return Math.round(low + f * (high - low));
-  };
-  return [channel(0), channel(1), channel(2)];
+  const [low, high] = [channelsOf(from), channelsOf(to)];
+  const mixed = (i: number): number => low[i]! + ((clamped - a) / (b - a)) * (high[i]! - low[i]!);
+  return [Math.round(mixed(0)), Math.round(mixed(1)), Math.round(mixed(2)), mixed(3)];
+}
+
+/** The colour of a scale at `t` in 0…1, as red, green, blue in 0…255. */
+export function colorAt(scale: ColorScale, t: number): readonly [number, number, number] {
+  const [red, green, blue] = colorWithOpacityAt(scale, t);
+  return [red, green, blue];
 }

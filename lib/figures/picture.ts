@@ -76,6 +76,13 @@ export function resizePicture(picture: Picture, width: number, height: number): 
   return { pixels: new Uint8Array(out.buffer), width, height, channels };
 }
 
+/** The picture with at most `side` pixels along its longer side. */
+export function shrinkPicture(picture: Picture, side: number): Picture {
+  const factor = Math.min(1, side / Math.max(picture.width, picture.height));
+  const shrunk = (length: number): number => Math.max(1, Math.round(length * factor));
+  return resizePicture(picture, shrunk(picture.width), shrunk(picture.height));
+}
+
 /** Many small pictures in one, row by row: one PNG instead of thousands. */
 export interface SpriteSheet {
   readonly sheet: Picture;

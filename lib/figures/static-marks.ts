@@ -1,6 +1,6 @@
 import { encodePng } from "../tensor/png.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type ColorScale, colorAt, ink } from "./palette.js";
+import { type ColorScale, colorAt, colorWithOpacityAt, ink } from "./palette.js";
 import type { PlotObject, PlotValue, Trace } from "./plot-value.js";
 import { numbersOf, type Panel } from "./static-axes.js";
 import { px, svgText, xmlText } from "./static-text.js";
@@ -12,7 +12,10 @@ interface MarkLook {
   readonly opacity?: number;
   readonly colorscale?: ColorScale;
   readonly width?: number;
+  readonly dash?: string;
 }
+
+const dashes: Readonly<Record<string, string>> = { dash: "8 5", dot: "2 3", dashdot: "8 3 2 3" };
 
 /** One trace as SVG between its axes. */
 export function traceSvg(trace: Trace, panel: Panel, data: readonly Trace[], layout: PlotObject): string {
@@ -45,10 +48,17 @@ function scatterSvg(trace: Trace, { x, y }: Panel): string {
   const opacity = Number(trace.opacity ?? 1);
   const parts: string[] = [];
   if (mode.includes("lines") && shown.length > 1) {
-    const path = shown.map((i, k) => `${k === 0 ? "M" : "L"}${px(xs[i]!)} ${px(ys[i]!)}`).join("");
+    // A hole in the numbers is a gap in the line.
+    const path = shown.map((i, k) => `${shown[k - 1] === i - 1 ? "L" : "M"}${px(xs[i]!)} ${px(ys[i]!)}`).join("");
+    const dash = dashes[String(line.dash)] === undefined ? "" : ` stroke-dasharray="${dashes[String(line.dash)]}"`;
     parts.push(
-      `<path d="${path}" fill="none" stroke="${line.color ?? ink.main}" stroke-width="${line.width ?? 2}" opacity="${opacity}"/>`,
+      `<path d="${path}" fill="none" stroke="${line.color ?? ink.main}" stroke-width="${line.width ?? 2}" opacity="${opacity}"${dash}/>`,
     );
+  }
+  if (mode.includes("text")) {
+    const texts = trace.text as readonly string[];
+    const anchor = String(trace.textposition ?? "").endsWith("left") ? "end" : "middle";
+    for (const i of shown) parts.push(svgText(texts[i] ?? "", xs[i]!, ys[i]! - 5, `text-anchor="${anchor}" font-size="11"`));
   }
   const error = trace.error_y as PlotObject | undefined;
   if (error !== undefined) {
@@ -143,14 +153,16 @@ function heatmapSvg(trace: Trace, panel: Panel, layout: PlotObject): string {
   const low = Number(look.zmin ?? look.cmin);
   const high = Number(look.zmax ?? look.cmax);
   const share = (v: number): number => (high > low ? (v - low) / (high - low) : 0);
-  const pixels = new Uint8Array(rows * columns * 3);
+  const channels = scale.some(([, color]) => color.startsWith("rgba")) ? 4 : 3;
+  const pixels = new Uint8Array(rows * columns * channels);
   // An axis that points up draws row 0 at the bottom; a PNG has it at the top.
   const up = panel.y.at(1) < panel.y.at(0);
   values.forEach((v, i) => {
     const row = up ? rows - 1 - Math.floor(i / columns) : Math.floor(i / columns);
-    pixels.set(colorAt(scale, Number.isFinite(v) ? share(v) : 0), 3 * (row * columns + (i % columns)));
+    const [r, g, b, opacity] = colorWithOpacityAt(scale, Number.isFinite(v) ? share(v) : 0);
+    pixels.set([r, g, b, 255 * opacity].slice(0, channels), channels * (row * columns + (i % columns)));
   });
-  const href = `data:image/png;base64,${Buffer.from(encodePng(pixels, columns, rows, 3)).toString("base64")}`;
+  const href = `data:image/png;base64,${Buffer.from(encodePng(pixels, columns, rows, channels)).toString("base64")}`;
   const numbers =
     trace.texttemplate === undefined
       ? []
@@ -158,10 +170,14 @@ function heatmapSvg(trace: Trace, panel: Panel, layout: PlotObject): string {
           const [r, g, b] = colorAt(scale, share(v));
           const ground = 0.299 * r + 0.587 * g + 0.114 * b;
           const at = [panel.x.at(i % columns), panel.y.at(Math.floor(i / columns)) + 4] as const;
-          return svgText(numberText(v, 2), ...at, `text-anchor="middle" font-size="11" fill="${ground > 140 ? "#222" : "#fff"}"`);
+          return svgText(
+            numberText(Number(v.toFixed(2))),
+            ...at,
+            `text-anchor="middle" font-size="11" fill="${ground > 140 ? "#222" : "#fff"}"`,
+          );
         });
   const bar = look.colorbar as PlotObject | undefined;
-  const isFirst = panel.traces.indexOf(trace) === 0;
+  const isFirst = panel.traces.find(({ type }) => type === "heatmap") === trace;
   return (
     imageSvg(href, trace, panel, [columns, rows]) +
     numbers.join("") +
@@ -175,7 +191,9 @@ function colorBarSvg(bar: PlotObject, scale: ColorScale, low: number, high: numb
   const left = x.to + 14;
   const steps = 32;
   const strips = Array.from({ length: steps }, (_, i) => {
-    const fill = `rgb(${colorAt(scale, 1 - i / (steps - 1)).join(",")})`;
+    const fill = `rgba(${colorWithOpacityAt(scale, 1 - i / (steps - 1))
+      .map(px)
+      .join(",")})`;
     return `<rect x="${px(left)}" y="${px(top + (i * height) / steps)}" width="12" height="${px(height / steps + 0.5)}" fill="${fill}"/>`;
   });
   const middle = top + height / 2;

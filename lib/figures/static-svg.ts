@@ -16,7 +16,8 @@ export function staticSvg(figure: {
   readonly layout: PlotObject;
   readonly summary: string;
 }): string {
-  const { data, layout } = figure;
+  const { data } = figure;
+  const layout = withoutControls(figure.layout);
   const height = Number(layout.height ?? 400);
   const panels = placePanels(data, layout, height);
   const parts = [
@@ -32,6 +33,14 @@ export function staticSvg(figure: {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${notebookWidth} ${px(height)}" width="${notebookWidth}" height="${px(height)}"`,
     ` font-family="${fontFamily}" font-size="12" fill="${ink.text}" role="img"><title>${xmlText(figure.summary)}</title>${parts.join("")}</svg>`,
   ].join("");
+}
+
+/** The layout without the room that a slider takes under the plot. */
+function withoutControls(layout: PlotObject): PlotObject {
+  if (layout.sliders === undefined) return layout;
+  const margin = layout.margin as { readonly b: number };
+  const bottom = Math.min(margin.b, 12);
+  return { ...layout, height: Number(layout.height) - margin.b + bottom, margin: { ...margin, b: bottom } };
 }
 
 function axisOf(layout: PlotObject, id: string): AxisSpec {
@@ -150,10 +159,15 @@ function paper(ref: PlotValue, along: "x" | "y"): string {
   return name === "paper" ? `${along} domain` : name;
 }
 
+/** Plotly places annotations, other than shapes, on a logarithmic axis by their logarithm. */
+function unlogged(value: PlotValue, ref: string, layout: PlotObject): number {
+  return axisOf(layout, ref).type === "log" ? 10 ** Number(value) : Number(value);
+}
+
 function annotationsOf(layout: PlotObject, panels: Map<string, Panel>): string[] {
   return ((layout.annotations ?? []) as readonly PlotObject[]).map((a) => {
-    const x = position(Number(a.x), paper(a.xref, "x"), panels) + Number(a.xshift ?? 0);
-    const y = position(Number(a.y), paper(a.yref, "y"), panels) - Number(a.yshift ?? 0);
+    const x = position(unlogged(a.x, paper(a.xref, "x"), layout), paper(a.xref, "x"), panels) + Number(a.xshift ?? 0);
+    const y = position(unlogged(a.y, paper(a.yref, "y"), layout), paper(a.yref, "y"), panels) - Number(a.yshift ?? 0);
     const anchor = a.xanchor === "left" ? "start" : a.xanchor === "right" ? "end" : "middle";
     const lines = String(a.text).split("<br>").length;
     const drop = a.yanchor === "bottom" ? -4 : a.yanchor === "top" ? 13 : 4 - (lines - 1) * 6;
@@ -187,7 +201,7 @@ function legendSvg(data: readonly Trace[], layout: PlotObject, height: number): 
   const margin = layout.margin as { l: number; t: number; b: number };
   const side = legendAtSide(layout);
   const share = Number((layout.legend as PlotObject | undefined)?.y ?? 1);
-  const top = side ? margin.t + 12 : margin.t + (1 - Math.min(1, share)) * (height - margin.t - margin.b) - 10;
+  const top = side ? margin.t + 12 : margin.t + (1 - share) * (height - margin.t - margin.b) - 10;
   let left = side ? notebookWidth - 140 : margin.l;
   return named
     .map((trace, i) => {

@@ -3,18 +3,26 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
 import {
+  attentionOverPicture,
+  attributionOverPicture,
   barsWithIntervals,
   confusionMatrix,
   type Displayable,
+  denoisedOverTime,
   embeddingScatter,
+  errorCurves,
   Figure,
   featureCard,
   heatmap,
   imageGrid,
   jupyterDisplay,
+  latentsAndDenoised,
   lossCurve,
   moduleTree,
+  patchingHeatmap,
   saeHealth,
+  samplerComparison,
+  scheduleComparison,
   steeringComparison,
   table,
 } from "../../lib/figures/index.js";
@@ -81,6 +89,18 @@ describe.skipIf(CHROMIUM === undefined)("figures in a browser", () => {
       `document.querySelector("#denoisedOverTime .imagelayer image").getAttribute("href") !== ${JSON.stringify(before)}`,
     );
 
+    // So do the keys, and a screen reader hears the step.
+    const keys = page.locator("#denoisedOverTime input[type=range]");
+    await keys.focus();
+    await keys.press("End");
+    expect(await keys.getAttribute("aria-valuetext")).toBe("step 19 · t = 50 · σ = 0.00183");
+    await page.waitForFunction(
+      `document.querySelector("#denoisedOverTime .imagelayer image").getAttribute("href") === ${JSON.stringify(before)}`,
+    );
+    await keys.press(" ");
+    await page.waitForFunction(`document.querySelector("#denoisedOverTime input").value < 19`);
+    await keys.press(" ");
+
     // The tree opens by keyboard.
     const closed = page.locator("#moduleTree details:not([open]) > summary").first();
     const branches = await page.locator("#moduleTree details[open]").count();
@@ -95,6 +115,16 @@ describe.skipIf(CHROMIUM === undefined)("figures in a browser", () => {
   test("a single figure's page stands alone", { timeout }, async () => {
     const { page, trouble } = await open("alone", lossCurve([{ name: "loss", y: [3, 2, 1] }]).toPage());
     expect(await page.locator(".main-svg").count()).toBeGreaterThan(0);
+    expect(trouble).toEqual([]);
+    await page.close();
+  });
+
+  test("a figure's text follows the page from light to dark", { timeout }, async () => {
+    const { page, trouble } = await open("dark", lossCurve([{ name: "loss", y: [3, 2, 1] }]).toPage());
+    const fill = `getComputedStyle(document.querySelector(".gtitle")).fill`;
+    expect(await page.evaluate(fill)).toBe("rgb(0, 0, 0)");
+    await page.emulateMedia({ colorScheme: "dark" });
+    await page.waitForFunction(`${fill} === "rgb(255, 255, 255)"`);
     expect(trouble).toEqual([]);
     await page.close();
   });
@@ -215,6 +245,37 @@ function hostileFigures(): Record<string, Displayable> {
       hookPoint: all,
       children: attacks.map((name) => ({ name, kind: name, hookPoint: name })),
     }),
+    film: denoisedOverTime({ denoised: pictures }, { title: all, subtitle: all }),
+    trajectory: latentsAndDenoised({ latents: [pictures], denoised: [pictures], names: attacks }, { title: all }),
+    attention: attentionOverPicture(
+      { picture, words: attacks.map((word) => ({ word, map: zeros([2, 2]) })) },
+      { title: all, subtitle: all, quantity: all, threshold: 0.5 },
+    ),
+    attribution: attributionOverPicture(
+      { picture, maps: attacks.map((name) => ({ name, map: zeros([2, 2]) })) },
+      { title: all, subtitle: all, scale: "each" },
+    ),
+    patching: patchingHeatmap(
+      { hookPoints: attacks, timesteps: [1], effect: zeros([n, 1]) },
+      { title: all, subtitle: all, quantity: all },
+    ),
+    errors: errorCurves(
+      attacks.map((name) => ({ name, x: [1, 2], error: [1, 0.5] })),
+      { title: all, subtitle: all, xLabel: all, yLabel: all, orders: true, floor: { value: 0.1, name: all } },
+    ),
+    samplers: samplerComparison(
+      {
+        steps: [1],
+        rows: attacks.map((name) => ({ name, pictures: [picture], metric: [1] })),
+        reference: picture,
+      },
+      { title: all, subtitle: all, stepsLabel: all, metricLabel: all, referenceLabel: all },
+    ),
+    schedules: scheduleComparison(
+      attacks.map((name) => ({ name, sigmas: [1, 2] })),
+      attacks.map((name) => ({ name, timesteps: [0, 1] })),
+      { title: all, subtitle: all },
+    ),
     cells: table({ [all]: attacks, n: attacks.map((_, i) => i) }, { title: all }),
     block: html`<p title="${all}">${attacks}</p>`,
     text: html`<pre>${md`${all}`.markdown}</pre>`,

@@ -1,19 +1,27 @@
 import {
   activationMaps,
+  attentionOverPicture,
+  attributionOverPicture,
   barsWithIntervals,
   confusionMatrix,
   type Displayable,
   denoisedOverTime,
   embeddingScatter,
+  errorCurves,
   featureCard,
   heatmap,
   imageGrid,
+  inversionError,
+  latentsAndDenoised,
   lossCurve,
   type ModuleNode,
   moduleTree,
   noiseSchedule,
   type Picture,
+  patchingHeatmap,
   saeHealth,
+  samplerComparison,
+  scheduleComparison,
   steeringComparison,
   table,
 } from "../../../lib/figures/index.js";
@@ -128,6 +136,129 @@ const unet: ModuleNode = {
     ],
   })),
 };
+
+/** Latents [step, item, 4, 8, 8] that lose their noise. */
+function trajectory(steps: number, items: number, noise: number): Tensor<"float32"> {
+  const rng = new Rng(31);
+  const data = Float32Array.from({ length: steps * items * 256 }, (_, i) => {
+    const step = Math.floor(i / (items * 256));
+    const left = noise * (1 - step / (steps - 1));
+    return 2 * (1 - left) * Math.sin((i % 256) / 11 + Math.floor(i / 256)) + left * rng.normal();
+  });
+  return new Tensor("float32", data, [steps, items, 4, 8, 8]);
+}
+
+/** Maps [step, 8, 8] of a bump that grows. */
+function growing(steps: number, cx: number, cy: number): Tensor<"float32"> {
+  const data = new Float32Array(steps * 64);
+  for (let s = 0; s < steps; s++) data.set(bump(8, cx, cy, (s + 1) / steps).data, 64 * s);
+  return new Tensor("float32", data, [steps, 8, 8]);
+}
+
+const blocks = ["down_blocks.1.attentions.0", "mid_block.attentions.0", "up_blocks.1.attentions.1"];
+const hookPoints = [...blocks.map((b) => `${b}.transformer_blocks.0.attn2`), "mid_block"];
+
+/** The figures of a run, of its attention and its errors. */
+function runFigures(alphas: Float64Array): Record<string, Displayable> {
+  const timesteps = [981, 741, 501, 261, 21];
+  const sigmas = [12.1, 5.2, 1.9, 0.61, 0.05, 0];
+  const names = ["a red disc", "a blue square over a green disc"];
+  const steps = [5, 10, 20, 50];
+  const errors = Float32Array.from([1, 3].flatMap((scale) => steps.map((n) => (0.4 * scale) / n)));
+  const effects = Float32Array.from({ length: 20 }, (_, i) => Math.cos(i / 5));
+  const samplerRows = ["ddim", "heun"].map((name, order) => ({
+    name,
+    pictures: [4, 8, 16].map((n) => scene("red", "disc", [16, 16], 0.8 / n ** (order + 1), new Rng(n))),
+    metric: [4, 8, 16].map((n) => 2 / n ** (order + 1)),
+  }));
+  return {
+    latentsAndDenoised: latentsAndDenoised({
+      latents: trajectory(5, 2, 1),
+      denoised: trajectory(5, 2, 0.3),
+      timesteps,
+      sigmas,
+      names,
+    }),
+    latentChannels: latentsAndDenoised(
+      { latents: trajectory(5, 1, 1), denoised: trajectory(5, 1, 0.3), sigmas },
+      { view: "channels", title: "Latent channels" },
+    ),
+    scheduleComparison: scheduleComparison(
+      [
+        { name: "scaled linear", alphasCumprod: alphas },
+        { name: "by σ", sigmas: alphas.map((_, t) => 0.01 * 1.01 ** t) },
+      ],
+      [
+        { name: "ddim, leading", timesteps: [1, 201, 401, 601, 801] },
+        { name: "ddim, trailing", timesteps: [199, 399, 599, 799, 999] },
+      ],
+    ),
+    attentionOverPicture: attentionOverPicture(
+      {
+        picture: scene("red", "disc", [16, 16]),
+        words: [
+          { word: "red", map: bump(8, 4, 4, 0.8) },
+          { word: "disc", map: bump(8, 3, 4, 0.6, 0.02) },
+        ],
+      },
+      { title: "“a red disc”", subtitle: "mean over heads and layers", threshold: 0.5 },
+    ),
+    attentionSteps: attentionOverPicture(
+      {
+        picture: scene("red", "disc", [16, 16]),
+        words: [
+          { word: "red", map: growing(5, 4, 4) },
+          { word: "disc", map: growing(5, 3, 4) },
+        ],
+        timesteps,
+      },
+      { scale: "each", threshold: 0.5 },
+    ),
+    attributionOverPicture: attributionOverPicture(
+      {
+        picture: scene("red", "disc", [16, 16]),
+        maps: [
+          { name: "gradient × activation", map: bump(8, 4, 4, 0.8, -0.1) },
+          { name: "integrated gradients", map: bump(8, 4, 4, -0.5, 0.1) },
+        ],
+      },
+      { title: "What speaks for “red”", subtitle: "up_blocks.1, t = 481", quantity: "attribution, logits" },
+    ),
+    patchingHeatmap: patchingHeatmap(
+      { hookPoints, timesteps, effect: new Tensor("float32", effects, [4, 5]) },
+      { subtitle: "P(red), 32 pairs of prompts" },
+    ),
+    inversionError: inversionError(
+      {
+        steps,
+        guidanceScales: [1, 3],
+        error: new Tensor("float32", errors, [2, 4]),
+        low: new Tensor(
+          "float32",
+          errors.map((e) => 0.9 * e),
+          [2, 4],
+        ),
+        high: new Tensor(
+          "float32",
+          errors.map((e) => 1.2 * e),
+          [2, 4],
+        ),
+      },
+      {
+        subtitle: "RMS of pixels, n = 64, 95 % bootstrap intervals",
+        floor: { value: 0.006, name: "autoencoder alone" },
+      },
+    ),
+    samplerComparison: samplerComparison(
+      { steps: [4, 8, 16], rows: samplerRows, reference: scene("red", "disc", [16, 16]) },
+      { title: "“a red disc”", metricLabel: "RMS distance", referenceLabel: "ddim, 250" },
+    ),
+    errorCurves: errorCurves(
+      samplerRows.map(({ name, metric }, order) => ({ name, x: [4, 8, 16].map((n) => n * (order + 1)), error: metric })),
+      { title: "Error over network calls", xLabel: "network calls", yLabel: "RMS distance", orders: true },
+    ),
+  };
+}
 
 /** One example of every figure, always the same. */
 export function exampleFigures(points = 600): Record<string, Displayable> {
@@ -291,6 +422,7 @@ export function exampleFigures(points = 600): Record<string, Displayable> {
       words,
       { title: "Colour of generated pictures" },
     ),
+    ...runFigures(alphas),
     table: table(
       {
         feature: [1337, 12, 401],
