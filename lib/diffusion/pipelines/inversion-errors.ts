@@ -1,5 +1,5 @@
-import { Displayed, type HtmlBlock, type MimeBundle, table } from "../../figures/index.js";
-import type { Tensor } from "../../tensor/index.js";
+import { Displayed, type Figure, type HtmlBlock, inversionError, type MimeBundle, table } from "../../figures/index.js";
+import { float32, type Tensor } from "../../tensor/index.js";
 import { type InvertOptions, invert } from "./inversion.js";
 import type { Pipeline } from "./pipeline.js";
 import type { ImageInput } from "./start.js";
@@ -53,8 +53,29 @@ export class InversionErrors extends Displayed {
     );
   }
 
+  /** The error over the steps, a curve per guidance scale, from the least to the greatest of the pictures. */
+  figure(): Figure {
+    const { steps, guidanceScales, items, latentError } = this;
+    const of = (choose: (errors: Float64Array) => number): Tensor<"float32"> =>
+      float32(
+        guidanceScales.flatMap((_, j) =>
+          steps.map((_, i) => {
+            const start = (i * guidanceScales.length + j) * items;
+            return choose(latentError.subarray(start, start + items));
+          }),
+        ),
+        [guidanceScales.length, steps.length],
+      );
+    return inversionError({
+      steps,
+      guidanceScales,
+      error: of((errors) => errors.reduce((sum, e) => sum + e, 0) / errors.length),
+      ...(items > 1 && { low: of((errors) => Math.min(...errors)), high: of((errors) => Math.max(...errors)) }),
+    });
+  }
+
   override mimeBundle(): MimeBundle | Promise<MimeBundle> {
-    return this.table().mimeBundle();
+    return this.figure().mimeBundle();
   }
 }
 

@@ -17,9 +17,9 @@ export interface NullTextOptions {
   readonly guidanceScale?: number;
   /** Most Adam steps at each level; default 10. */
   readonly iterations?: number;
-  /** At the first level; it falls by a hundredth of itself per level. Default 0.01. */
+  /** At the first level; it falls by a hundredth of itself per level. Default 0.1; the paper has 0.01. */
   readonly learningRate?: number;
-  /** A level is done when the mean squared error of the latents is below this; 2e-5 more per level. Default 1e-5. */
+  /** A level is done when the mean squared error of the latents is below this, and 2e-5 more per level. Default 1e-6; the paper has 1e-5. */
   readonly tolerance?: number;
   readonly signal?: AbortSignal;
   readonly onStep?: (report: { readonly step: number; readonly steps: number; readonly loss: number }) => void;
@@ -44,7 +44,7 @@ export interface NullText {
 export async function nullText(pipe: Pipeline, inversion: Inversion, options: NullTextOptions = {}): Promise<NullText> {
   const { sampler, steps, scheduler } = inversion.run.manifest;
   if (sampler !== "ddim-inverse") throw new RangeError(`nullText: it corrects DDIM's way back, got an inversion by ${sampler}`);
-  const { guidanceScale = 7.5, iterations = 10, learningRate = 0.01, tolerance = 1e-5, signal } = options;
+  const { guidanceScale = 7.5, iterations = 10, learningRate = 0.1, tolerance = 1e-6, signal } = options;
   const schedule = scheduleFromConfig(pipe.schedulerConfig, "ddim", scheduler);
   const plan = schedule.plan(steps);
   const prompts = options.prompts ?? inversion.run.items.map((item) => item.prompt);
