@@ -4,8 +4,8 @@ import { HubError } from "./hub-error.js";
 /** The file of the repository for each path in the folder that `load` is given. */
 export type Selection = ReadonlyMap<string, string>;
 
-// PyTorch's weights have indices in JSON; the safety checker is a network that no pipeline here runs.
-const unneeded = /(^|\/)\.|\.index\.json$|^safety_checker\//;
+// Hidden files; PyTorch's weights have indices in JSON; the safety checker is a network that no pipeline here runs.
+const unneeded = /(^|\/)\.[^./]|\.index\.json$|^safety_checker\//;
 const description = /(\.json|(^|\/)(merges\.txt|vocab\.txt|spiece\.model|tokenizer\.model))$/;
 const knownVariants = ["fp32", "fp16", "bf16", "int8", "uint8", "int4", "uint4", "q8", "q4", "q4f16", "bnb4", "quantized"];
 
