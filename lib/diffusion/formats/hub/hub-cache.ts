@@ -65,11 +65,13 @@ export class HubCache {
   /** The finished snapshot of a commit, if every file of it is there. */
   async snapshot(commit: string, variant: string | undefined): Promise<Snapshot | undefined> {
     const path = this.#snapshotPath(commit, variant);
-    const text = await readFile(join(path, recordFile), "utf8").catch(() => undefined);
-    if (text === undefined) return undefined;
-    const { files, downloadedAt } = JSON.parse(text) as SnapshotRecord;
-    for (const [name, file] of Object.entries(files)) if (!(await isWhole(join(path, name), file))) return undefined;
-    return { path, commit, downloadedAt };
+    try {
+      const { files, downloadedAt } = JSON.parse(await readFile(join(path, recordFile), "utf8")) as SnapshotRecord;
+      for (const [name, file] of Object.entries(files)) if (!(await isWhole(join(path, name), file))) return undefined;
+      return { path, commit, downloadedAt };
+    } catch {
+      return undefined; // no record, or one that something else has written to
+    }
   }
 
   /** Names of the snapshots there are: `<commit>` or `<commit>+<variant>`. */
