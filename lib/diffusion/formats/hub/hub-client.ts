@@ -1,4 +1,4 @@
-import { type ListFileEntry, listFiles, listModels, modelInfo } from "@huggingface/hub";
+import type { ListFileEntry } from "@huggingface/hub";
 import { nearestNames } from "../../../runtime/feeds.js";
 import { HubError } from "./hub-error.js";
 import { isCommit } from "./hub-reference.js";
@@ -11,6 +11,9 @@ export interface HubConnection {
   readonly fetch: typeof fetch;
   readonly signal: AbortSignal | undefined;
 }
+
+// Only who asks a hub waits for its package.
+const hubPackage = (): Promise<typeof import("@huggingface/hub")> => import("@huggingface/hub");
 
 /** A listing of more files is no model's. */
 const maxFiles = 100_000;
@@ -29,6 +32,7 @@ export class HubClient {
 
   /** The commit that a branch or tag stands for now. */
   async commitOf(revision: string): Promise<string> {
+    const { modelInfo } = await hubPackage();
     const info = { name: this.#model, revision, additionalFields: ["sha" as const], hubUrl: this.endpoint, fetch: this.#fetch };
     const { sha } = await modelInfo(info).catch((error: unknown) => this.#explain(error, revision));
     if (!isCommit(sha)) throw this.#error("server", `the hub named no commit for ${revision}, but ${JSON.stringify(sha)}`);
@@ -37,6 +41,7 @@ export class HubClient {
 
   /** Every file of a commit, by its path. What the hub says of them is not to be trusted. */
   async files(commit: string): Promise<Map<string, ListFileEntry>> {
+    const { listFiles } = await hubPackage();
     const repo = { type: "model" as const, name: this.#model };
     const files = new Map<string, ListFileEntry>();
     const listing = listFiles({ repo, revision: commit, recursive: true, hubUrl: this.endpoint, fetch: this.#fetch });
@@ -127,6 +132,7 @@ export class HubClient {
 
   /** Models of the same owner, and models of the same name. */
   async #namesakes(): Promise<string[]> {
+    const { listModels } = await hubPackage();
     const [owner, name] = this.#model.split("/") as [string, string];
     const names = new Set<string>();
     for (const search of [{ owner }, { query: name }]) {

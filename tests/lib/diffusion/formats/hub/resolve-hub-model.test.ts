@@ -10,7 +10,9 @@ import {
   hubCacheFolder,
   resolveHubModel,
 } from "../../../../../lib/diffusion/formats/hub/index.js";
+import { load } from "../../../../../lib/diffusion/formats/index.js";
 import { encodeModel, type Initializer } from "../../../../../lib/onnx/index.js";
+import { writeSmallPipeline } from "../../pipelines/small-pipeline.js";
 import { HubServer } from "./hub-server.js";
 
 const first = "1".repeat(40);
@@ -132,6 +134,26 @@ describe("a model of the hub", () => {
       "model.onnx",
       "weights.pb",
     ]);
+  });
+
+  it("opens and generates as the folder that was published", async () => {
+    const published = await mkdtemp(join(tmpdir(), "published-"));
+    try {
+      await writeSmallPipeline(published);
+      const paths = (await readdir(published, { recursive: true, withFileTypes: true })).filter((e) => e.isFile());
+      const files = await Promise.all(
+        paths.map(
+          async (e) => [relative(published, join(e.parentPath, e.name)), await readFile(join(e.parentPath, e.name))] as const,
+        ),
+      );
+      server.models["acme/sd"] = { commits: { [first]: Object.fromEntries(files) }, refs: { main: first } };
+      const [own, downloaded] = await Promise.all([load(published), load(await resolveHubModel("hub:acme/sd", options))]);
+      expect(downloaded.digest).toBe(own.digest);
+      const [a, b] = [own, downloaded].map((pipe) => pipe.generate("a photo of a cat", { steps: 2, seed: 1 }));
+      expect((await b!).images[0]!.pixels).toEqual((await a!).images[0]!.pixels);
+    } finally {
+      await rm(published, { recursive: true });
+    }
   });
 
   it("is told from other sources by how it is written", async () => {
