@@ -1,12 +1,12 @@
 import { join } from "node:path";
-import { loadTokenizer, type Tokenizer } from "../diffusion/formats/tokenizer.js";
+import { loadTokenizer, type PromptTokenizer } from "../diffusion/formats/tokenizer.js";
 import { openSession, type Session, type SessionOptions } from "../runtime/index.js";
 import { float32, type Tensor } from "../tensor/index.js";
 import { joinRows } from "./join-rows.js";
 
 export interface ContrastiveEncoderOptions {
   /** Default: the folder's own `tokenizer/`. */
-  readonly tokenizer?: Tokenizer;
+  readonly tokenizer?: PromptTokenizer;
   readonly session?: SessionOptions;
 }
 
@@ -22,11 +22,11 @@ export interface EncodeBatchOptions {
  * @see Radford et al. 2021, arXiv:2103.00020
  */
 export class ContrastiveEncoder {
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: PromptTokenizer;
   private readonly image: Session;
   private readonly text: Session;
 
-  private constructor(tokenizer: Tokenizer, image: Session, text: Session) {
+  private constructor(tokenizer: PromptTokenizer, image: Session, text: Session) {
     this.tokenizer = tokenizer;
     this.image = image;
     this.text = text;

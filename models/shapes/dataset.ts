@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { loadTokenizer, type Tokenizer } from "../../lib/diffusion/formats/tokenizer.js";
+import { loadTokenizer, type PromptTokenizer } from "../../lib/diffusion/formats/tokenizer.js";
 import { Rng } from "../../lib/tensor/random.js";
 import type { Tensor } from "../../lib/tensor/tensor.js";
 import { captionOf } from "./caption.js";
@@ -57,10 +57,10 @@ export async function sceneBatch(seed: number, step: number, n: number, options:
   return { images: renderBatch(scenes), captions, tokens: tokenizer.encodeBatch(captions), scenes };
 }
 
-let loading: Promise<Tokenizer> | undefined;
+let loading: Promise<PromptTokenizer> | undefined;
 
 /** The tokenizer of the embedded world, loaded once. */
-export function shapesTokenizer(): Promise<Tokenizer> {
+export function shapesTokenizer(): Promise<PromptTokenizer> {
   loading ??= loadTokenizer(fileURLToPath(new URL("tokenizer", import.meta.url)));
   return loading;
 }

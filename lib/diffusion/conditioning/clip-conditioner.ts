@@ -1,12 +1,12 @@
 import type { HookedModel } from "../../hooks/index.js";
 import { toFloat32 } from "../../tensor/index.js";
 import { asInput } from "../batches.js";
-import type { Tokenizer } from "../formats/tokenizer.js";
+import type { PromptTokenizer } from "../formats/tokenizer.js";
 
 import type { Conditioner } from "./conditioner.js";
 
 /** Stable Diffusion 1 and 2: the last hidden states of one CLIP text encoder, `encoder_hidden_states` [prompt, token, channel]. */
-export function clipConditioner(textEncoder: HookedModel, tokenizer: Tokenizer): Conditioner {
+export function clipConditioner(textEncoder: HookedModel, tokenizer: PromptTokenizer): Conditioner {
   return {
     guidance: "classifier-free",
     async encode({ prompts, signal }) {

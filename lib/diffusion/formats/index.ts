@@ -1,3 +1,4 @@
+export * from "./hub/index.js";
 export { type LoadOptions, load } from "./load.js";
 export { ModelFolderError } from "./model-folder-error.js";
 export * from "./tokenizer.js";

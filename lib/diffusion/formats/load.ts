@@ -17,7 +17,7 @@ import {
   readDiffusersFolder,
 } from "./diffusers-folder.js";
 import { ModelFolderError } from "./model-folder-error.js";
-import { loadTokenizer, type Tokenizer } from "./tokenizer.js";
+import { loadTokenizer, type PromptTokenizer } from "./tokenizer.js";
 
 export interface LoadOptions {
   /** How the networks' sessions are opened. */
@@ -123,7 +123,11 @@ function expectSchedule({ file, values }: JsonFile): void {
   }
 }
 
-function expectVocabulary(config: JsonFile | undefined, tokenizer: Tokenizer | undefined, folder: string | undefined): void {
+function expectVocabulary(
+  config: JsonFile | undefined,
+  tokenizer: PromptTokenizer | undefined,
+  folder: string | undefined,
+): void {
   if (config === undefined || tokenizer === undefined) return;
   const size = numberIn(config, "vocab_size", tokenizer.vocabularySize);
   if (tokenizer.vocabularySize > size) {

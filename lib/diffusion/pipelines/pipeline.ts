@@ -4,7 +4,7 @@ import type { ValueInfo } from "../../onnx/index.js";
 import { type Picture, Tensor, type TorchGenerator, toFloat32 } from "../../tensor/index.js";
 import { asInput, concatRows, rowRanges } from "../batches.js";
 import { type Conditioner, clipConditioner, unconditioned } from "../conditioning/index.js";
-import type { Tokenizer } from "../formats/tokenizer.js";
+import type { PromptTokenizer } from "../formats/tokenizer.js";
 import type { SchedulerConfig } from "../schedules/index.js";
 import { Film } from "./film.js";
 import { generate } from "./generate.js";
@@ -42,7 +42,7 @@ export interface PipelineParts {
   /** What the network is told; default by `textEncoder` and `tokenizer` as Stable Diffusion does, or nothing. */
   readonly conditioner?: Conditioner;
   readonly textEncoder?: HookedModel;
-  readonly tokenizer?: Tokenizer;
+  readonly tokenizer?: PromptTokenizer;
   readonly vaeDecoder?: HookedModel;
   readonly vaeEncoder?: HookedModel;
   /** ControlNets, for `control` in this order. */
@@ -64,7 +64,7 @@ export class Pipeline extends Displayed {
   readonly network: HookedModel;
   readonly conditioner: Conditioner;
   readonly textEncoder: HookedModel | undefined;
-  readonly tokenizer: Tokenizer | undefined;
+  readonly tokenizer: PromptTokenizer | undefined;
   readonly vaeDecoder: HookedModel | undefined;
   readonly vaeEncoder: HookedModel | undefined;
   readonly controlNets: readonly HookedModel[];

@@ -3,11 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
-import { loadTokenizer } from "../../../../lib/diffusion/formats/tokenizer.js";
+import { loadTokenizer } from "../../../../../lib/diffusion/formats/tokenizers/index.js";
 
-const golden = fileURLToPath(new URL("../../../golden/clip-tokenizer", import.meta.url));
+const golden = fileURLToPath(new URL("../../../../golden/clip-tokenizer", import.meta.url));
 const { cases } = JSON.parse(await readFile(join(golden, "cases.json"), "utf8")) as { cases: { text: string; ids: number[] }[] };
 const clip = await loadTokenizer(golden);
+const vocab: unknown = JSON.parse(await readFile(join(golden, "vocab.json"), "utf8"));
+const lines = (await readFile(join(golden, "merges.txt"), "utf8"))
+  .split("\n")
+  .filter((line) => line !== "" && !line.startsWith("#version"));
 
 const folders: string[] = [];
 /** A copy of the golden folder with one file rewritten. */
@@ -35,6 +39,13 @@ describe("encode", () => {
     expect(Array.from(ids.data.slice(0, 8), Number)).toEqual([49406, 320, 1125, 539, 320, 2368, 49407, 49407]);
     expect(length).toBe(7);
     expect(truncated).toBeUndefined();
+  });
+
+  it("masks the padding, which has the end token's id, but not the end token", () => {
+    const { attentionMask } = clip.encode("a cat", { maxLength: 6 });
+    expect(attentionMask.dtype).toBe("int64");
+    expect(attentionMask.shape).toEqual([1, 6]);
+    expect(Array.from(attentionMask.data, Number)).toEqual([1, 1, 1, 1, 0, 0]);
   });
 
   it("of an empty text is start and end", () => {
@@ -87,6 +98,30 @@ describe("tokens", () => {
     expect(spans).toContain("cafe\u0301");
     expect(spans).toContain("of");
     expect(spans).toContain("cat");
+  });
+});
+
+describe("a folder with tokenizer.json alone", () => {
+  const folderOf = async (model: object): Promise<string> => {
+    const folder = await folderWith("tokenizer.json", JSON.stringify({ model }));
+    await Promise.all(["vocab.json", "merges.txt"].map((name) => rm(join(folder, name))));
+    return folder;
+  };
+  it.each([
+    ["strings", lines],
+    ["pairs", lines.map((line) => line.split(" "))],
+  ])("and merges as %s tokenizes as CLIP's own files do", async (_, merges) => {
+    const tokenizer = await loadTokenizer(await folderOf({ type: "BPE", end_of_word_suffix: "</w>", vocab, merges }));
+    for (const { text, ids } of cases) expect(tokenizer.tokens(text).map((token) => token.id)).toEqual(ids);
+    expect(tokenizer.maxLength).toBe(77);
+  });
+
+  it.each([
+    [{ vocab, merges: ["a b c"] }, /tokenizer\.json: expected merges of two pieces, found \["a","b","c"\]/],
+    [{ vocab }, /expected merges of two pieces, found nothing/],
+    [{ vocab: { a: -1 }, merges: [] }, /tokenizer\.json gives "a" the id -1/],
+  ])("is refused if malformed", async (model, message) => {
+    await expect(loadTokenizer(await folderOf({ type: "BPE", end_of_word_suffix: "</w>", ...model }))).rejects.toThrow(message);
   });
 });
 
