@@ -13,6 +13,8 @@ export {
   integratedGradients,
   meanOf,
   networkCall,
+  PatchingSweep,
+  patchingSweep,
   squaredDistance,
   squaredNorm,
 } from "./attribution/index.js";

@@ -15,6 +15,14 @@ export {
   integratedGradients,
 } from "./gradients.js";
 export { type NetworkCall, type NetworkCallOptions, networkCall, type PipelineCall } from "./network-call.js";
+export {
+  type PatchingMetric,
+  type PatchingRun,
+  type PatchingSweepOptions,
+  patchingSweep,
+  type StepWindows,
+} from "./patching-sweep.js";
+export { type PatchingDirection, type PatchingManifest, PatchingSweep, type StepWindow } from "./patching-sweep-result.js";
 export type { QuadratureRule } from "./quadrature.js";
 export {
   type ClassifierScalarOptions,

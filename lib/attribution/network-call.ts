@@ -1,4 +1,5 @@
 import { denoiserFrom, type GenerateOptions, type ModelCall, type Pipeline, scheduleFromConfig } from "../diffusion/index.js";
+import { networkInputs } from "../diffusion/pipelines/network-inputs.js";
 import type { Activation, Branch, Edit, HookedModel, StepContext } from "../hooks/index.js";
 import type { ValueInfo } from "../onnx/index.js";
 import { expectFloat32, float32, int64, type Tensor, toFloat16 } from "../tensor/index.js";
@@ -19,6 +20,8 @@ export interface NetworkCall {
 export interface PipelineCall extends NetworkCall {
   readonly context: StepContext;
   readonly at: ModelCall;
+  /** Name of the network's input that is the noisy state. */
+  readonly sample: string;
   /** What the rows of the batch are: one block of items per branch. */
   readonly branches: readonly Branch[];
   readonly guidanceScale: number;
@@ -38,7 +41,8 @@ export interface NetworkCallOptions extends Omit<GenerateOptions, "capture" | "c
  */
 export async function networkCall(pipe: Pipeline, prompt: string, options: NetworkCallOptions): Promise<PipelineCall> {
   const { call: wanted, ...settings } = options;
-  const { inputs } = pipe.unet;
+  const { inputs } = pipe.network;
+  const sample = networkInputs(inputs).sample.name;
   let calls = 0;
   const run = await pipe.generate(prompt, {
     ...settings,
@@ -50,14 +54,15 @@ export async function networkCall(pipe: Pipeline, prompt: string, options: Netwo
   if (at === undefined) throw new RangeError(`networkCall: call must be 0…${calls - 1}, got ${wanted}`);
   const { branches, manifest, items } = run;
   // Outside a guidance interval the unconditional rows were not computed; the recorder marks them with NaN.
-  const skipped = Number.isNaN(run.activations[inputs[0]!.name]!.tensor.data[0]) ? 1 : 0;
+  const skipped = Number.isNaN(run.activations[sample]!.tensor.data[0]) ? 1 : 0;
   const here = branches.slice(skipped);
   return {
-    model: pipe.unet,
+    model: pipe.network,
     feeds: Object.fromEntries(inputs.map((input) => [input.name, fed(run.activations[input.name]!, input, skipped)])),
     edits: [...pipe.edits, ...(options.edits ?? [])],
     context: { ...at, branches: here.flatMap((branch) => new Array<Branch>(items.length).fill(branch)) },
     at,
+    sample,
     branches: here,
     guidanceScale: manifest.guidanceScale,
     denoised: await denoisedFrom(pipe, options, at),

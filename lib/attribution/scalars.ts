@@ -54,21 +54,20 @@ export function squaredDistance(tensor: Tensor<"float32">, region: Region = {}):
 
 /** x̂₀ of a pipeline's call in its graph, [item, channel, y, x], after guidance (without rescale) where the call is guided. */
 export function denoisedOf(call: PipelineCall, { inputs, prediction }: NetworkValues): Value {
-  const [sample] = Object.values(inputs);
-  const { ofInput, ofPrediction } = call.denoised;
-  const branch = (rows: Value, k: number): Value => {
-    const items = rows.dim(0) / call.branches.length;
-    return rows.slice(0, k * items, (k + 1) * items);
-  };
-  const last = call.branches.length - 1;
-  const conditional = branch(prediction, last);
+  const state = inputs[call.sample]!;
+  const { guidanceScale, denoised, branches } = call;
+  const items = state.dim(0) / branches.length;
+  const rowsOf = (value: Value, branch: number): Value => value.slice(0, branch * items, (branch + 1) * items).cast("float32");
+  const last = branches.length - 1;
+  // A network that also predicts a variance has it in further channels.
+  const predicted = (branch: number): Value => rowsOf(prediction, branch).slice(1, 0, state.dim(1));
   const guided =
     last === 0
-      ? conditional
-      : branch(prediction, 0)
-          .mul(1 - call.guidanceScale)
-          .add(conditional.mul(call.guidanceScale));
-  return branch(sample!, last).cast("float32").mul(ofInput).add(guided.cast("float32").mul(ofPrediction));
+      ? predicted(0)
+      : predicted(0)
+          .mul(1 - guidanceScale)
+          .add(predicted(last).mul(guidanceScale));
+  return rowsOf(state, last).mul(denoised.ofInput).add(guided.mul(denoised.ofPrediction));
 }
 
 export interface ClassifierScalarOptions {

@@ -28,6 +28,8 @@ export interface WatchedNetworkOptions {
   readonly capture: readonly Capture[];
   /** Calls whose activations are kept. */
   readonly captureAt: (call: ModelCall) => boolean;
+  /** Predictions that need no run of the network. */
+  readonly recall?: ((call: ModelCall) => Tensor<"float32"> | undefined) | undefined;
   readonly edits: readonly Edit[];
   /** Most items in one run of the network. */
   readonly batchSize: number;
@@ -70,9 +72,11 @@ export class WatchedNetwork {
 
   /** Runs all rows, [branch × item, …]; outside a guidance interval there is only the conditional branch. */
   readonly #evaluate: Predictor = async (input, timestep, condition = {}) => {
-    const { noise, items, captureAt, batchSize } = this.#options;
+    const { noise, items, captureAt, recall, batchSize } = this.#options;
     const branches = this.branches.slice(-input.shape[0]! / items);
     const call: ModelCall = { step: this.step, timestep, sigma: noise.sigmaAt(timestep) };
+    const known = recall?.(call);
+    if (known !== undefined) return known;
     const record = captureAt(call);
     const batches: RecordedBatch[] = [];
     const predictions: Tensor<"float32">[] = [];

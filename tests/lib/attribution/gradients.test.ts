@@ -138,7 +138,7 @@ describe("on the embedded model", () => {
 
   it("a call of a generation gives what the generation saw", async () => {
     const run = await pipe.generate("a red circle", { steps: 4, seed: 7, decode: false, capture: ["out_sample", "mid_block"] });
-    const { outputs, activations } = await pipe.unet.run(call.feeds, { capture: ["mid_block"] });
+    const { outputs, activations } = await pipe.network.run(call.feeds, { capture: ["mid_block"] });
     expect((outputs.out_sample as Tensor<"float32">).data).toEqual(run.activations.out_sample!.tensor.row(1).data);
     expect(activations.mid_block!.tensor.data).toEqual(run.activations.mid_block!.tensor.row(1).data);
     expect(call.at).toEqual(run.calls[1]);
@@ -163,7 +163,7 @@ describe("on the embedded model", () => {
   it("gradients agree with finite differences made by edits", async () => {
     const result = await gradients(call, { of: squaredNorm({ branch: "cond" }), at: points });
     const value = async (edits: Edit[]): Promise<number> => {
-      const { outputs } = await pipe.unet.run(call.feeds, { edits, context: call.context });
+      const { outputs } = await pipe.network.run(call.feeds, { edits, context: call.context });
       return (outputs.out_sample as Tensor<"float32">).row(1).data.reduce((sum, v) => sum + v * v, 0);
     };
     expect(result.value).toBeCloseTo(await value([]), 2);
