@@ -17,6 +17,8 @@ export {
   patchingSweep,
   squaredDistance,
   squaredNorm,
+  WordAttention,
+  wordAttention,
 } from "./attribution/index.js";
 export { gradient, gradientThrough, UnsupportedOpError } from "./autodiff/index.js";
 export {

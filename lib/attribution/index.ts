@@ -36,3 +36,5 @@ export {
   squaredDistance,
   squaredNorm,
 } from "./scalars.js";
+export { type WordAttentionOptions, wordAttention } from "./word-attention.js";
+export { type MapOptions, type Word, WordAttention } from "./word-attention-result.js";
