@@ -16,22 +16,12 @@ export type PatchingMetric = (run: Generation) => ArrayLike<number> | Promise<Ar
 /** Steps that are patched together: each alone, from each to the end, from the start to each, blocks of so many, or lists of [start, end). */
 export type StepWindows = "each" | "from" | "until" | number | readonly (readonly [start: number, end: number])[];
 
-type Shared = Pick<
-  GenerateOptions,
-  | "steps"
-  | "guidanceScale"
-  | "guidanceRescale"
-  | "guidanceInterval"
-  | "sampler"
-  | "scheduler"
-  | "eta"
-  | "height"
-  | "width"
-  | "signal"
->;
+/** What belongs to each run alone, or to the sweep. */
+type Own = "seed" | "seeds" | "negativePrompt" | "noise" | "condition" | "nullText" | "asyrp" | "onStep";
+type OfSweep = "capture" | "captureAt" | "recall" | "edits" | "batchSize" | "decode";
 
-/** Settings of the sampler belong to both runs. */
-export interface PatchingSweepOptions extends Shared {
+/** Whatever else `generate` takes holds for both runs; edits in force are those of the pipeline's view. */
+export interface PatchingSweepOptions extends Omit<GenerateOptions, Own | OfSweep> {
   readonly clean: PatchingRun;
   readonly corrupted: PatchingRun;
   /** Hook points: paths and patterns. */
