@@ -13,6 +13,7 @@ export {
   integratedGradients,
   meanOf,
   networkCall,
+  ofPicture,
   PatchingSweep,
   patchingSweep,
   squaredDistance,

@@ -25,12 +25,12 @@ export {
 export { type PatchingDirection, type PatchingManifest, PatchingSweep, type StepWindow } from "./patching-sweep-result.js";
 export type { QuadratureRule } from "./quadrature.js";
 export {
-  type ClassifierScalarOptions,
   classifierLogit,
   denoisedOf,
   innerProduct,
   meanOf,
   type NetworkValues,
+  ofPicture,
   type Region,
   type Scalar,
   squaredDistance,

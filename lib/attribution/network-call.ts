@@ -1,8 +1,8 @@
-import { denoiserFrom, type GenerateOptions, type ModelCall, type Pipeline, scheduleFromConfig } from "../diffusion/index.js";
+import { type GenerateOptions, type ModelCall, type Pipeline, preconditioning, scheduleFromConfig } from "../diffusion/index.js";
 import { networkInputs } from "../diffusion/pipelines/network-inputs.js";
 import type { Activation, Branch, Edit, HookedModel, StepContext } from "../hooks/index.js";
 import type { ValueInfo } from "../onnx/index.js";
-import { expectFloat32, float32, int64, type Tensor, toFloat16 } from "../tensor/index.js";
+import { expectFloat32, int64, type Tensor, toFloat16 } from "../tensor/index.js";
 
 /** One evaluation of a network, which can be asked what in it mattered. */
 export interface NetworkCall {
@@ -65,7 +65,7 @@ export async function networkCall(pipe: Pipeline, prompt: string, options: Netwo
     sample,
     branches: here,
     guidanceScale: manifest.guidanceScale,
-    denoised: await denoisedFrom(pipe, options, at),
+    denoised: denoisedFrom(pipe, options, at),
     source: { call: wanted, ...manifest },
   };
 }
@@ -81,23 +81,9 @@ function fed({ axes, tensor }: Activation, input: ValueInfo, skipped: number): T
   return input.dtype === "float16" ? toFloat16(values) : values;
 }
 
-/** The pipeline's adapter is linear in the state and the prediction: asked with one of them 1 and the other 0, it tells its factors. */
-async function denoisedFrom(
-  pipe: Pipeline,
-  { steps = 20, sampler, scheduler }: GenerateOptions,
-  { timestep, sigma }: ModelCall,
-): Promise<PipelineCall["denoised"]> {
-  const { predictionType, plan } = scheduleFromConfig(pipe.schedulerConfig, sampler, scheduler);
-  let input = 1;
-  const ask = async (state: number, prediction: number): Promise<number> => {
-    const predict = async (seen: Tensor<"float32">): Promise<Tensor<"float32">> => {
-      input = seen.data[0]!;
-      return float32([prediction]);
-    };
-    return (await denoiserFrom[predictionType](predict, { ...plan(steps), timestepOf: () => timestep })(float32([state]), sigma))
-      .data[0]!;
-  };
-  const ofPrediction = await ask(0, 1);
-  const ofState = await ask(1, 0);
-  return { ofInput: ofState / input, ofPrediction };
+/** The factors by which the pipeline's adapter makes x̂₀ of what the network sees and says. */
+function denoisedFrom(pipe: Pipeline, options: GenerateOptions, { sigma }: ModelCall): PipelineCall["denoised"] {
+  const { predictionType, plan } = scheduleFromConfig(pipe.schedulerConfig, options.sampler, options.scheduler);
+  const { input, ofState, ofPrediction } = preconditioning(predictionType, plan(options.steps ?? 20), sigma);
+  return { ofInput: (1 - sigma * ofState) / input, ofPrediction: -sigma * ofPrediction };
 }

@@ -1,6 +1,6 @@
 import { type ColumnTable, table } from "arquero";
 import type { Generation, GenerationManifest } from "../diffusion/index.js";
-import { Displayed, type Figure, heatmap, type MimeBundle, numberText } from "../figures/index.js";
+import { Displayed, type Figure, type MimeBundle, patchingHeatmap } from "../figures/index.js";
 import type { Branch } from "../hooks/index.js";
 import { float32, type Tensor } from "../tensor/index.js";
 
@@ -92,21 +92,33 @@ export class PatchingSweep extends Displayed {
   figure(): Figure {
     const { direction, branch, metric } = this.manifest;
     const [source, target] = [this.source.items[0]!, this.target.items[0]!];
-    const wide = this.windows.some(({ start, end }) => end > start + 1);
-    const time = (step: number): string => numberText(this.timesteps[step]);
-    return heatmap(this.effect, {
-      title: `Activation patching, ${direction}`,
-      subtitle: `“${source.prompt}” into “${target.prompt}”${branch === undefined ? "" : ` · ${branch} branch`} · ${metric}`,
-      rows: this.hookPoints,
-      columns: this.windows.map(({ start, end }) => (wide ? `${time(start)}–${time(end - 1)}` : time(start))),
-      xLabel: wide ? "timesteps patched" : "timestep patched",
-      yLabel: "hook point",
-      quantity: "effect",
-      signed: true,
-    });
+    const facts = [`“${source.prompt}” into “${target.prompt}”`, metric, ...(branch === undefined ? [] : [`${branch} branch`])];
+    const { said, columns } = this.#columns();
+    const { hookPoints, effect } = this;
+    return patchingHeatmap(
+      { hookPoints, timesteps: columns, effect },
+      {
+        title: `Activation patching, ${direction}`,
+        subtitle: [...facts, ...said].join(" · "),
+        quantity: `share of the way to the ${direction === "denoising" ? "clean" : "corrupted"} run`,
+      },
+    );
   }
 
   override mimeBundle(): MimeBundle | Promise<MimeBundle> {
     return this.figure().mimeBundle();
+  }
+
+  /** The timestep that stands for each window, and what is to be said of windows of several steps. */
+  #columns(): { readonly said: readonly string[]; readonly columns: readonly number[] } {
+    const starts = this.windows.map(({ start }) => this.timesteps[start]!);
+    if (this.windows.every(({ start, end }) => end === start + 1)) return { said: [], columns: starts };
+    if (this.windows.every(({ end }) => end === this.timesteps.length)) {
+      return { said: ["patched from the timestep on"], columns: starts };
+    }
+    if (this.windows.every(({ start }) => start === 0)) {
+      return { said: ["patched down to the timestep"], columns: this.windows.map(({ end }) => this.timesteps[end - 1]!) };
+    }
+    return { said: ["patched in windows that start at the timestep"], columns: starts };
   }
 }

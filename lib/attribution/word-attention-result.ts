@@ -1,7 +1,10 @@
 import { type ColumnTable, table } from "arquero";
 import type { Generation } from "../diffusion/index.js";
-import { activationMaps, Displayed, type Figure, type MimeBundle } from "../figures/index.js";
+import { attentionOverPicture, Displayed, type Figure, type MimeBundle } from "../figures/index.js";
 import { float32, Tensor } from "../tensor/index.js";
+
+/** Of the map from 0 to 1, as in Tang et al. 2022. */
+const paperThreshold = 0.4;
 
 /** A word of a prompt. Offsets count UTF-16 units: `prompt.slice(start, end)`. */
 export interface Word {
@@ -85,7 +88,7 @@ export class WordAttention extends Displayed {
   /** Places where the map reaches a threshold, bool [y, x]; the default is the paper's. */
   mask(
     word: string | number,
-    { threshold = 0.4, ...options }: MapOptions & { readonly threshold?: number } = {},
+    { threshold = paperThreshold, ...options }: MapOptions & { readonly threshold?: number } = {},
   ): Tensor<"bool"> {
     const { data, shape } = this.map(word, options);
     return new Tensor(
@@ -121,19 +124,29 @@ export class WordAttention extends Displayed {
     });
   }
 
-  /** Maps of words over the picture, default of all words. */
+  /**
+   * Maps of words over the picture, default of all words, each from 0 to 1, with the outline of its mask.
+   * @throws RangeError if the latents were not decoded
+   */
   figure(words?: readonly (string | number)[], item = 0): Figure {
-    const shown = words ?? this.words(item).map((_, i) => i);
-    const maps = shown.map((word) => this.map(word, { item }));
-    const [height, width] = maps[0]!.shape as [number, number];
-    const data = new Float32Array(maps.length * height * width);
-    maps.forEach((map, i) => void data.set(map.data, i * height * width));
-    return activationMaps(float32(data, [maps.length, height, width]), {
-      title: `Attention per word: “${this.#item(item).prompt}”`,
-      channels: maps.map((_, i) => i),
-      titles: shown.map((word) => (typeof word === "string" ? word : this.words(item)[word]!.text)),
-      quantity: "attention, least to most",
-    });
+    const known = this.words(item);
+    const picture = this.generation.images[item];
+    if (picture === undefined)
+      throw new RangeError("WordAttention.figure: the latents were not decoded; run it with decode: true");
+    const shown = words ?? [...known.keys()];
+    const named = shown.map((word) => ({
+      word: typeof word === "number" ? known[word]!.text : word,
+      map: this.map(word, { item }),
+    }));
+    return attentionOverPicture(
+      { picture, words: named },
+      {
+        title: `Attention per word: “${this.#item(item).prompt}”`,
+        subtitle: `${this.layers.length} layers and all heads, ${this.generation.calls.length} model calls; outlined at ${paperThreshold}`,
+        quantity: "attention, least to most",
+        threshold: paperThreshold,
+      },
+    );
   }
 
   override mimeBundle(): MimeBundle | Promise<MimeBundle> {

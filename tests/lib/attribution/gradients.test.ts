@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   attributionPatching,
   classifierLogit,
+  denoisedOf,
   gradients,
   gradientTimesActivation,
   innerProduct,
@@ -10,6 +11,7 @@ import {
   meanOf,
   type NetworkCall,
   networkCall,
+  ofPicture,
   type PipelineCall,
   squaredDistance,
   squaredNorm,
@@ -145,6 +147,17 @@ describe("on the embedded model", () => {
     await expect(networkCall(pipe, "a red circle", { ...settings, call: 9 })).rejects.toThrow(/0…3/);
   });
 
+  it("a call outside the guidance interval has conditional rows alone, and its x̂₀ is the generation's", async () => {
+    const guidanceInterval = [0, 100] as const;
+    const alone = await networkCall(pipe, "a red circle", { ...settings, guidanceInterval });
+    expect(alone.branches).toEqual(["cond"]);
+    expect(alone.feeds.encoder_hidden_states!.shape).toEqual([1, 24, 64]);
+    const run = await pipe.generate("a red circle", { steps: 4, seed: 7, decode: false, guidanceInterval });
+    const { value } = await gradients(alone, { of: (network) => denoisedOf(alone, network).square().sum(), at: "mid_block" });
+    const expected = run.denoised.row(1).data.reduce((sum, v) => sum + v * v, 0);
+    expect(value / expected).toBeCloseTo(1, 5);
+  });
+
   /** The slope along the gradient, by central differences, over the gradient's length: 1 if the gradient is right. */
   async function slopeRatio(
     path: string,
@@ -187,7 +200,7 @@ describe("on the embedded model", () => {
   it("a classifier's logit is the one it gives the decoded x̂₀, and has a gradient inside the denoiser", async () => {
     const classifier = await loadModel(join(shapesFolder, "judge", "model.onnx"));
     const run = await pipe.generate("a red circle", { steps: 4, seed: 7, decode: false });
-    const of = classifierLogit(pipe, call, { classifier, output: "shape", label: 0 });
+    const of = ofPicture(pipe, call, classifierLogit(classifier, 0, "shape"));
     const result = await gradients(call, { of, at: "mid_block" });
     await using judge = await openSession(classifier);
     const decoder = pipe.vaeDecoder!;

@@ -136,7 +136,7 @@ describe("patchingSweep", () => {
     expect(result.effect.data[3]).toBeCloseTo(1, 4);
     expect(result.table().numRows()).toBe(4);
     expect(result.table().get("last step", 2)).toBe(2);
-    expect(result.figure().summary).toMatch(/1×4, effect/);
+    expect(result.figure().summary).toMatch(/1×4, share of the way to the clean run/);
   });
 
   it("refuses windows, hook points and runs that make no sense, and stops when told", async () => {

@@ -98,7 +98,7 @@ describe("wordAttention", () => {
     expect([Math.min(...map.data), Math.max(...map.data)]).toEqual([0, 1]);
     expect([...maps.mask("square", { item: 1 }).data]).toEqual(Array.from(map.data, (v) => Number(v >= 0.4)));
     expect(maps.table(1).numRows()).toBe(8);
-    expect(maps.figure(["red", "circle"]).summary).toMatch(/2/);
+    expect(maps.figure(["red", "circle"]).summary).toMatch(/red up to 1, circle up to 1/);
     expect(() => maps.attention("square")).toThrow(/no word "square" in “a red circle”/);
     expect(() => maps.attention("red", { item: 2 })).toThrow(/0…1/);
   });
