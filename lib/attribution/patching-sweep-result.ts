@@ -101,6 +101,8 @@ export class PatchingSweep extends Displayed {
         title: `Activation patching, ${direction}`,
         subtitle: [...facts, ...said].join(" · "),
         quantity: `share of the way to the ${direction === "denoising" ? "clean" : "corrupted"} run`,
+        // Patches that lead far away would wash out all that lies between no effect and a whole one.
+        reach: 1,
       },
     );
   }

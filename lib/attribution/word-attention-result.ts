@@ -142,7 +142,7 @@ export class WordAttention extends Displayed {
       { picture, words: named },
       {
         title: `Attention per word: “${this.#item(item).prompt}”`,
-        subtitle: `${this.layers.length} layers and all heads, ${this.generation.calls.length} model calls; outlined at ${paperThreshold}`,
+        subtitle: `${this.layers.length} layers and all heads, ${this.generation.calls.length} model calls`,
         quantity: "attention, least to most",
         threshold: paperThreshold,
       },

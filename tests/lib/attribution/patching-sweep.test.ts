@@ -117,7 +117,8 @@ describe("patchingSweep", () => {
       { activation, branches: ["uncond", "cond"] },
       { item: 1, branch: "cond", call: () => ({ index: 1, patched: true }) },
     );
-    const { values, rows, mask } = edit.feeds(point, { step: 1, branches: ["uncond", "uncond", "cond", "cond"] });
+    const context = { step: 1, branches: ["uncond", "uncond", "cond", "cond"] as const, items: [0, 1, 0, 1] };
+    const { values, rows, mask } = edit.feeds(point, context);
     expect([...(values!.data as Float32Array)]).toEqual([4, 5, 6, 7]);
     expect([...(rows!.data as BigInt64Array)].map(Number)).toEqual([0, 1, 0, 1, 2, 3, 2, 3]);
     expect([...(mask!.data as Uint8Array)]).toEqual([0, 0, 0, 0, 0, 0, 1, 1]);
