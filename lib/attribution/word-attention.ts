@@ -1,7 +1,7 @@
-import type { GenerateOptions, Generation, LatentSpace, Pipeline } from "../diffusion/index.js";
+import type { GenerateOptions, Generation, LatentSpace, Pipeline, PromptTokenizer } from "../diffusion/index.js";
 import { type Activation, type Capture, type CustomReduction, type HookPoint, UnknownHookPointError } from "../hooks/index.js";
 import type { GraphBuilder, Value } from "../program/index.js";
-import { float32, type Tensor } from "../tensor/index.js";
+import { float32, Tensor } from "../tensor/index.js";
 import { type Word, WordAttention } from "./word-attention-result.js";
 
 export interface WordAttentionOptions extends GenerateOptions {
@@ -29,10 +29,9 @@ export async function wordAttention(
   const { tokenizer, latentSpace } = pipe;
   if (tokenizer === undefined) throw new TypeError(`wordAttention: this ${pipe.pipelineClass} has no words; it has no tokenizer`);
   const points = probabilities(pipe, layers);
-  const words = [prompt].flat().map((text) => wordsOf(text, tokenizer.tokens(text), tokenizer.maxLength));
+  const words = [prompt].flat().map((text) => wordsOf(text, tokenizer));
   const length = Math.max(1, ...words.flat().flatMap((word) => word.tokens.map((token) => token + 1)));
-  const { factor, size } = latentSpace;
-  const to: Grid = [(settings.height ?? size * factor) / factor, (settings.width ?? size * factor) / factor];
+  const to = latentGrid(settings, latentSpace);
   const maps = points.map((point): Exclude<Capture, string> => {
     return { at: point.path, as: `words in ${point.path}`, reduce: tokenMaps(point, length, gridOf(point, latentSpace, to), to) };
   });
@@ -44,6 +43,14 @@ export async function wordAttention(
     attention: meanOverLayers(layersSeen, generation, i),
   }));
   return new WordAttention({ generation, items, layers: points.map((p) => p.path) });
+}
+
+/** Height and width of the run's latents. */
+function latentGrid({ image, height, width }: GenerateOptions, { factor, size }: LatentSpace): Grid {
+  if (image === undefined) return [(height ?? size * factor) / factor, (width ?? size * factor) / factor];
+  if ("latents" in image) return image.latents.shape.slice(2) as unknown as Grid;
+  const [h, w] = image instanceof Tensor ? image.shape.slice(2) : [[image].flat()[0]!.height, [image].flat()[0]!.width];
+  return [h! / factor, w! / factor];
 }
 
 function probabilities(pipe: Pipeline, pattern: string): readonly HookPoint[] {
@@ -59,14 +66,15 @@ function probabilities(pipe: Pipeline, pattern: string): readonly HookPoint[] {
   }
 }
 
-/** Words with their places in the sequence that the text encoder sees, behind its start token; what was cut off is left out. */
-function wordsOf(prompt: string, tokens: readonly { word: number; start: number; end: number }[], maxLength: number): Word[] {
+/** Words with their places in the sequence that the text encoder sees; what it had no room for is left out. */
+function wordsOf(prompt: string, tokenizer: PromptTokenizer): Word[] {
+  const { textStart } = tokenizer;
+  const kept = tokenizer.encode(prompt).length - textStart - 1;
   const words: Word[] = [];
-  tokens.slice(0, maxLength - 2).forEach(({ word, start, end }, i) => {
-    const known = words[word];
-    if (known === undefined) words[word] = { text: prompt.slice(start, end), start, end, tokens: [i + 1] };
-    else words[word] = { ...known, tokens: [...known.tokens, i + 1] };
-  });
+  for (const [i, { word, start, end }] of tokenizer.tokens(prompt).slice(0, kept).entries()) {
+    const { text, tokens } = words[word] ?? { text: prompt.slice(start, end), tokens: [] };
+    words[word] = { text, start, end, tokens: [...tokens, textStart + i] };
+  }
   return words;
 }
 

@@ -88,9 +88,11 @@ describe("wordAttention", () => {
   });
 
   it("knows words by text, in a row, and by number, for each picture of a batch", async () => {
-    const maps = await wordAttention(pipe, ["a red circle", prompt], { steps: 1, seed: 3 });
+    const maps = await wordAttention(pipe, ["a red circle", prompt, `red${" blue".repeat(40)}`], { steps: 1, seed: 3 });
     expect(maps.words(1).map((w) => [w.text, ...w.tokens])).toEqual(prompt.split(" ").map((text, i) => [text, i + 1]));
     expect(maps.words(0).length).toBe(3);
+    // The text encoder has 24 places, two of them for start and end.
+    expect(maps.words(2).length).toBe(22);
     const both = maps.attention("blue square", { item: 1 });
     const [blue, square] = [maps.attention("blue", { item: 1 }), maps.attention(7, { item: 1 })];
     both.data.forEach((v, i) => void expect(v).toBeCloseTo((blue.data[i]! + square.data[i]!) / 2, 6));
@@ -100,7 +102,7 @@ describe("wordAttention", () => {
     expect(maps.table(1).numRows()).toBe(8);
     expect(maps.figure(["red", "circle"]).summary).toMatch(/red up to 1, circle up to 1/);
     expect(() => maps.attention("square")).toThrow(/no word "square" in “a red circle”/);
-    expect(() => maps.attention("red", { item: 2 })).toThrow(/0…1/);
+    expect(() => maps.attention("red", { item: 3 })).toThrow(/0…2/);
   });
 
   it("runs outside a guidance interval and from a picture as it runs elsewhere", async () => {
