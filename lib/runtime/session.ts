@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
-import { encodeModel, externalFolderOf, type Model, type ValueInfo } from "../onnx/index.js";
+import { encodeModel, expectUnchanged, externalFolderOf, type Model, type ValueInfo } from "../onnx/index.js";
 import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
 import type {
   Backend,
@@ -66,6 +66,7 @@ export async function openSession(model: Model | Uint8Array | string, options: S
   const weights = weightBytes(model);
   // Weights are read from the bytes into the runtime's own memory and packed for its kernels: at worst twice their size.
   reserveMemory(`openSession: ${name}`, 2 * weights, memoryBudgetBytes);
+  if (isModel(model)) await expectUnchanged(model.graph);
   const externalData = isModel(model) ? externalDataOf(model, options.externalData, name) : options.externalData;
   const source = async (device: Device): Promise<ModelSource> => {
     if (!isModel(model)) return { model, owned: false, name };
