@@ -1,4 +1,5 @@
 export { blockConvolutions, blockedDomain, hasComputedKernels } from "./block-convolutions.js";
+export { computeInFloat16 } from "./compute-in-float16.js";
 export { type CutPoints, cut } from "./cut.js";
 export { eliminateDeadCode } from "./eliminate-dead-code.js";
 export { expose, infoOf } from "./expose.js";
