@@ -11,7 +11,7 @@ import {
   type Model,
   type ValueInfo,
 } from "../onnx/index.js";
-import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
+import { bytesPerElement, type DType, sizeOf, type Tensor } from "../tensor/index.js";
 import type {
   Backend,
   BackendOptions,
@@ -234,7 +234,9 @@ function nameOf(model: Model | Uint8Array | string): string {
 function weightBytes(model: Model | Uint8Array | string): number {
   if (typeof model === "string") return fileBytes(model) + fileBytes(`${model}.data`) + fileBytes(`${model}_data`);
   if (!isModel(model)) return model.byteLength;
-  return model.graph.initializers.reduce((n, { dtype, shape }) => n + bytesPerElement(dtype) * sizeOf(shape), 0);
+  // The CPU computes in float32, to which it widens half-precision weights.
+  const widened = (dtype: DType): number => (dtype === "float16" ? 4 : bytesPerElement(dtype));
+  return model.graph.initializers.reduce((n, { dtype, shape }) => n + widened(dtype) * sizeOf(shape), 0);
 }
 
 /** A path that does not exist counts nothing here; the runtime reports it when it opens it. */
