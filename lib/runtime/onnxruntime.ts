@@ -1,4 +1,12 @@
-import { blockConvolutions, blockedDomain, encodeModel, hasComputedKernels, type Model, type ValueInfo } from "../onnx/index.js";
+import {
+  blockConvolutions,
+  blockedDomain,
+  encodeModel,
+  hasComputedKernels,
+  type Model,
+  productsOfEmptyAsGemm,
+  type ValueInfo,
+} from "../onnx/index.js";
 import { allocate, type DType, type DTypeArrays, dtypes, Tensor, zeros } from "../tensor/index.js";
 import type { Backend, BackendOptions, BackendRun, BackendSession, Feeds, ModelSource, RuntimeStats } from "./backend.js";
 import { explainFailure } from "./device-failure.js";
@@ -160,6 +168,7 @@ export const onnxruntime: Backend = {
   },
 
   async specialize(model: Model, device: Device): Promise<Model> {
+    if (device === "webgpu") return productsOfEmptyAsGemm(model);
     if (device !== "cpu" || !hasComputedKernels(model.graph)) return model;
     convolutionBlock ??= measureConvolutionBlock();
     const block = await convolutionBlock;
