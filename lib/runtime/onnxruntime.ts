@@ -122,7 +122,10 @@ class OnnxRuntimeSession implements BackendSession {
     const results = await this.#worker
       .request<[string, WireTensor | WireResident][]>(request, transfer, signal)
       .catch((error: Error) => {
-        throw signal?.aborted ? signal.reason : new RuntimeError("Session.run", this.#name, error.message);
+        if (signal?.aborted) throw signal.reason;
+        const half = /requires f16 but the device does not support/.test(error.message);
+        const advice = half ? '; the device does not compute in float16: open the model with precision "float32"' : "";
+        throw new RuntimeError("Session.run", this.#name, `${error.message}${advice}`);
       });
     const outputs: Record<string, Tensor | ResidentTensor> = {};
     for (const [name, result] of results) {
