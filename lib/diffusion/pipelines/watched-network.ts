@@ -1,4 +1,4 @@
-import type { Branch, Capture, Edit, HookedModel } from "../../hooks/index.js";
+import type { Branch, Capture, Edit, HookedModel, StepContext } from "../../hooks/index.js";
 import { type Tensor, toFloat32 } from "../../tensor/index.js";
 import { asInput, concatRows, rowRanges, timestepInput } from "../batches.js";
 import type { Conditioning } from "../conditioning/index.js";
@@ -39,6 +39,8 @@ export class WatchedNetwork {
   readonly recorder: ActivationRecorder;
   /** The network's prediction after guidance. */
   readonly predict: Predictor;
+  /** Model calls so far. */
+  #call = 0;
   readonly #network: HookedModel;
   readonly #inputs: NetworkInputs;
   readonly #options: WatchedNetworkOptions;
@@ -63,6 +65,7 @@ export class WatchedNetwork {
     const branches = this.branches.slice(-input.shape[0]! / items);
     const call: ModelCall = { step: this.step, timestep, sigma: noise.sigmaAt(timestep) };
     const record = captureAt(call);
+    const count = this.#call++;
     const batches: RecordedBatch[] = [];
     const predictions: Tensor<"float32">[] = [];
     for (const [start, end] of rowRanges(items, batchSize)) {
@@ -70,7 +73,12 @@ export class WatchedNetwork {
         concatRows(branches.map((_, b) => tensor.slice(b * items + start, b * items + end)));
       const { prediction, batch } = await this.#runRows(
         rows(input) as typeof input,
-        call,
+        {
+          ...call,
+          call: count,
+          branches: branches.flatMap((branch) => new Array<Branch>(end - start).fill(branch)),
+          items: branches.flatMap(() => Array.from({ length: end - start }, (_, i) => start + i)),
+        },
         branches,
         record,
         (name) => condition[name] && rows(condition[name]),
@@ -80,7 +88,7 @@ export class WatchedNetwork {
     }
     if (record) {
       this.calls.push(call);
-      this.recorder.add(batches);
+      this.recorder.add(batches, call);
     }
     // Batches hold some items of every branch; guidance wants all items of one branch, then of the other.
     return concatRows(
@@ -92,7 +100,7 @@ export class WatchedNetwork {
 
   async #runRows(
     input: Tensor<"float32">,
-    call: ModelCall,
+    context: ModelCall & StepContext,
     branches: readonly Branch[],
     record: boolean,
     condition: (name: string) => Tensor | undefined,
@@ -103,7 +111,7 @@ export class WatchedNetwork {
     const { sample, timestep, conditions } = this.#inputs;
     const feeds: Record<string, Tensor> = {
       [sample.name]: asInput(input, sample),
-      [timestep.name]: timestepInput(call.timestep, timestep, rows),
+      [timestep.name]: timestepInput(context.timestep, timestep, rows),
     };
     for (const [name, info] of conditions) {
       const value = condition(name) ?? cond.shared?.[name];
@@ -118,7 +126,7 @@ export class WatchedNetwork {
       capture,
       edits,
       record,
-      context: { ...call, branches: branches.flatMap((branch) => new Array<Branch>(items).fill(branch)) },
+      context,
       ...(signal && { signal }),
     });
     return {
