@@ -1,4 +1,4 @@
-import type { Branch, Capture, Edit, HookedModel } from "../../hooks/index.js";
+import type { Branch, Capture, Edit, HookedModel, StepContext } from "../../hooks/index.js";
 import { Tensor, toFloat32 } from "../../tensor/index.js";
 import { asInput, concatRows, joined, rowRanges, timestepInput } from "../batches.js";
 import type { Conditioning } from "../conditioning/index.js";
@@ -47,6 +47,8 @@ export class WatchedNetwork {
   readonly recorder: ActivationRecorder;
   /** The network's prediction after guidance. */
   readonly predict: Predictor;
+  /** Model calls so far. */
+  #call = 0;
   readonly #network: HookedModel;
   readonly #inputs: NetworkInputs;
   readonly #options: WatchedNetworkOptions;
@@ -78,6 +80,7 @@ export class WatchedNetwork {
     const known = recall?.(call);
     if (known !== undefined) return known;
     const record = captureAt(call);
+    const count = this.#call++;
     const batches: RecordedBatch[] = [];
     const predictions: Tensor<"float32">[] = [];
     for (const [start, end] of rowRanges(items, batchSize)) {
@@ -86,7 +89,12 @@ export class WatchedNetwork {
         concatRows(branches.map((_, b) => tensor.slice(b * items + start, b * items + end)));
       const { prediction, batch } = await this.#runRows({
         input: rows(input) as Tensor<"float32">,
-        call,
+        call: {
+          ...call,
+          call: count,
+          branches: branches.flatMap((branch) => new Array<Branch>(end - start).fill(branch)),
+          items: branches.flatMap(() => Array.from({ length: end - start }, (_, i) => start + i)),
+        },
         branches,
         record,
         condition: (name) => condition[name] && rows(condition[name]),
@@ -97,7 +105,7 @@ export class WatchedNetwork {
     }
     if (record) {
       this.calls.push(call);
-      this.recorder.add(batches);
+      this.recorder.add(batches, call);
     }
     // Batches hold some items of every branch; guidance wants all items of one branch, then of the other.
     const ofBranch = (p: Tensor<"float32">, b: number): Tensor<"float32"> => {
@@ -132,7 +140,7 @@ export class WatchedNetwork {
       capture,
       edits,
       record,
-      context: { ...call, branches: branches.flatMap((branch) => new Array<Branch>(items).fill(branch)) },
+      context: call,
       ...(signal && { signal }),
     });
     return {
@@ -144,6 +152,7 @@ export class WatchedNetwork {
 
 /** Some rows of every branch in one run of the network. */
 interface RowBatch extends ControlledCall {
+  readonly call: ModelCall & StepContext;
   readonly record: boolean;
 }
 
