@@ -4,6 +4,7 @@ import {
   type Inferred,
   intAttribute,
   intsAttribute,
+  isFusedAttention,
   type Node,
   type Shape,
   stringAttribute,
@@ -49,12 +50,8 @@ export function attentionsOf(graph: Graph, flow: Dataflow, inferred: ReadonlyMap
   const shapeOf = (value: string): Shape | undefined => inferred.get(value)?.shape;
   return graph.nodes.flatMap((node, i) => {
     if (node.opType === "Softmax" && flow.carriesData.has(node.outputs[0]!)) return writtenOut(graph, flow, shapeOf, i) ?? [];
-    return isFused(node) ? fused(node, i, shapeOf) : [];
+    return isFusedAttention(node) ? fused(node, i, shapeOf) : [];
   });
-}
-
-function isFused({ opType, domain }: Node): boolean {
-  return opType === "Attention" || (domain === "com.microsoft" && /^(MultiHead|GroupQuery)Attention$/.test(opType));
 }
 
 /** Places of a fused attention: what is an input or output of the operator is read there, the rest where it is taken apart. */
