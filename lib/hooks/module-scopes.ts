@@ -13,15 +13,18 @@ const wrappers = new Set(["unet", "vae", "model", "module", "_orig_mod"]);
 /**
  * The modules around every node. Where a node has lost the name its exporter gave it (older exporters, optimizers,
  * quantizers), the module is that of the weight it reads; a node without weights belongs to what encloses both the module
- * before it and the one behind it, and a residual sum to the innermost module that reads what is added to it.
+ * before it and the one behind it, a residual sum to the innermost module that reads what is added to it, and a scale to the
+ * module around what it scales. So modules without weights are not found, and one that ends in an activation ends before it.
+ * @param weights names of all weights
  */
-export function scopesOfNodes(graph: Graph, flow: Dataflow): readonly Scopes[] {
+export function scopesOfNodes(graph: Graph, flow: Dataflow, weights: ReadonlyMap<string, number>): readonly Scopes[] {
   const lost = graph.nodes.map((node) => isLost(node) || quantizers.has(node.opType));
   const told: readonly (Scopes | undefined)[] = graph.nodes.map((node, i) => (lost[i] ? undefined : moduleScopesOf(node)));
   if (!lost.includes(true)) return told as Scopes[];
-  const scopes = byWeights(graph, told);
+  const scopes = byWeights(graph, told, weights);
   if (scopes.every((s) => s === undefined || s.length === 0)) return scopes.map((s) => s ?? []);
   const behind = firstReaders(graph, flow, scopes);
+  const owned = scopes.map((s) => s !== undefined);
   const parents = new Set(scopes.flatMap((s) => s?.slice(0, -1).map((module) => module.path) ?? []));
   const before = new Map<string, number>();
   graph.nodes.forEach((node, i) => {
@@ -31,7 +34,8 @@ export function scopesOfNodes(graph: Graph, flow: Dataflow): readonly Scopes[] {
       const after = scopes[next] ?? [];
       const isInner = flow.reads[i]!.some((name) => flow.carriesData.has(name));
       const between = isInner && !quantizers.has(node.opType) ? shared(scopes[latest] ?? [], after) : after;
-      scopes[i] = deeper(between, node.opType === "Add" ? residual(flow, scopes, parents, i) : []);
+      const around = node.opType === "Add" ? residual(node.outputs[0]!) : scaled(node, i);
+      scopes[i] = deeper(between, around);
     } else if (scopes[i]!.length > 0) {
       for (const name of node.outputs) before.set(name, i);
       return;
@@ -39,6 +43,36 @@ export function scopesOfNodes(graph: Graph, flow: Dataflow): readonly Scopes[] {
     for (const name of node.outputs) before.set(name, latest);
   });
   return scopes as Scopes[];
+
+  /** The innermost module with children in which one operand of a sum is computed and the other computed or read. */
+  function residual(sum: string): Scopes {
+    const index = flow.producer.get(sum)!;
+    const [a, b] = flow.reads[index]!.filter((name) => flow.carriesData.has(name));
+    if (a === undefined || b === undefined) return [];
+    /** Scopes in which a value is computed, or read, be it behind nodes without names. */
+    const touching = (name: string): (Scopes | undefined)[] => [
+      scopes[flow.producer.get(name) ?? -1],
+      ...flow.readers.get(name)!.flatMap((r) => {
+        if (r === index) return [];
+        return owned[r] ? [scopes[r]] : graph.nodes[r]!.outputs.map((output) => scopes[behind.get(output) ?? -1]);
+      }),
+    ];
+    const innermost = (from: string, other: string): Scopes => {
+      const chain = scopes[flow.producer.get(from) ?? -1] ?? [];
+      const others = touching(other);
+      const isShared = (path: string): boolean => others.some((s) => s?.some((module) => module.path === path));
+      return chain.slice(0, chain.findLastIndex(({ path }) => parents.has(path) && isShared(path)) + 1);
+    };
+    return deeper(innermost(a, b), innermost(b, a));
+  }
+
+  function scaled(node: Node, index: number): Scopes {
+    const data = flow.reads[index]!.filter((name) => flow.carriesData.has(name));
+    const from = flow.producer.get(data[0] ?? "");
+    const isScale = node.opType === "Mul" || node.opType === "Div" || node.opType === "Cast" || node.opType === "Identity";
+    if (!isScale || data.length !== 1 || from === undefined) return [];
+    return owned[from] ? scopes[from]!.slice(0, -1) : scopes[from]!;
+  }
 }
 
 function isLost(node: Node): boolean {
@@ -49,8 +83,13 @@ function isLost(node: Node): boolean {
 }
 
 /** Scopes of nodes that read a weight, or something computed from weights alone. */
-function byWeights(graph: Graph, told: readonly (Scopes | undefined)[]): (Scopes | undefined)[] {
-  const names = graph.initializers.map((w) => w.name).filter((name) => /^[A-Za-z_]\w*(\.\w+)+$/.test(name));
+function byWeights(
+  graph: Graph,
+  told: readonly (Scopes | undefined)[],
+  weights: ReadonlyMap<string, number>,
+): (Scopes | undefined)[] {
+  // "constant.…" is what GraphBuilder calls constants that modules share.
+  const names = [...weights.keys()].filter((name) => /^(?!constant\.)[A-Za-z_]\w*(\.\w+)+$/.test(name));
   const first = names[0]?.split(".")[0] ?? "";
   const isWrapped = wrappers.has(first) && names.every((name) => name.startsWith(`${first}.`));
   const origin = new Map(names.map((name) => [name, scopesFromWeight(isWrapped ? name.slice(first.length + 1) : name)]));
@@ -87,22 +126,6 @@ function firstReaders(graph: Graph, flow: Dataflow, scopes: readonly (Scopes | u
     for (const name of flow.reads[i]!) behind.set(name, Math.min(next, behind.get(name) ?? next));
   }
   return behind;
-}
-
-/** The innermost module with children in which either operand of a sum is computed and the other computed or read. */
-function residual(flow: Dataflow, scopes: readonly (Scopes | undefined)[], parents: ReadonlySet<string>, sum: number): Scopes {
-  const operands = flow.reads[sum]!.filter((name) => flow.carriesData.has(name));
-  const [a, b] = operands;
-  if (a === undefined || b === undefined) return [];
-  const within = (name: string, path: string): boolean =>
-    [flow.producer.get(name), ...flow.readers.get(name)!.filter((r) => r !== sum)].some(
-      (i) => i !== undefined && scopes[i]?.some((s) => s.path === path),
-    );
-  const innermost = ([from, other]: readonly [string, string]): Scopes => {
-    const chain = scopes[flow.producer.get(from) ?? -1] ?? [];
-    return chain.slice(0, chain.findLastIndex(({ path }) => parents.has(path) && within(other, path)) + 1);
-  };
-  return deeper(innermost([a, b]), innermost([b, a]));
 }
 
 function shared(a: Scopes, b: Scopes): Scopes {

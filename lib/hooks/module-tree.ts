@@ -169,7 +169,7 @@ export function moduleTree(graph: Graph, options: ModuleTreeOptions): ModuleTree
   const flow = dataflowOf(graph);
   const weights = weightSizes(graph);
   const root = draft("", "");
-  const chains = scopesOfNodes(graph, flow).map((scopes) => chain(root, scopes));
+  const chains = scopesOfNodes(graph, flow, weights).map((scopes) => chain(root, scopes));
   graph.nodes.forEach((node, i) => {
     for (const module of chains[i]!) {
       if (!bookkeeping.has(node.opType)) module.operators[node.opType] = (module.operators[node.opType] ?? 0) + 1;
