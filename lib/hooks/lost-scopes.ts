@@ -28,6 +28,8 @@ export class LostScopes {
   readonly #behind = new Map<string, number>();
   /** The last node of known scope behind which a value is computed. */
   readonly #before = new Map<string, number>();
+  /** Values computed by layers whose names are lost altogether. */
+  readonly #nameless = new Set<string>();
   /** Nodes whose result is split by their parent. */
   readonly #gated = new Set<number>();
 
@@ -80,7 +82,13 @@ export class LostScopes {
     if (this.#dataOf(i).length === 0 || quantizes(node)) return after;
     const last = this.#scopes[latest] ?? none;
     const between = shared(last, after);
-    if (node.inputs.some((name) => this.#weights.has(name))) return deeper(between, this.#biasOf(node));
+    const bias = this.#biasOf(node);
+    if (bias.length > 0) return bias;
+    // Layers without names belong to the module that is under way when the next name comes.
+    if (this.#isNameless(node) || node.inputs.some((name) => this.#nameless.has(name))) {
+      for (const name of node.outputs) this.#nameless.add(name);
+      return deeper(between, after.slice(0, -1));
+    }
     // A split of what an only child computes is a gate: the parent goes on with the parts.
     const isSplit = node.opType === "Split" || node.opType === "Slice";
     const isOnlyChild = last.length > 1 && this.#children.get(last.at(-2)!.path)!.size === 1;
@@ -89,8 +97,16 @@ export class LostScopes {
     return deeper(between, node.opType === "Add" ? this.#residual(i) : this.#scaled(node, i));
   }
 
+  /** Whether a node is a layer of its own, or leads into a normalization. */
+  #isNameless(node: Node): boolean {
+    const readers = this.#flow.readers.get(node.outputs[0]!) ?? [];
+    const isLeading = node.opType === "Reshape" && readers.some((r) => this.#graph.nodes[r]!.opType === "InstanceNormalization");
+    return isLeading || node.opType === "InstanceNormalization" || node.inputs.some((name) => this.#weights.has(name));
+  }
+
   /** A product with a weight whose name is lost belongs to the module whose bias is added to it. */
   #biasOf(node: Node): Scopes {
+    if (!node.inputs.some((name) => this.#weights.has(name))) return none;
     const [reader, another] = this.#flow.readers.get(node.outputs[0]!) ?? [];
     const isBias = reader !== undefined && another === undefined && this.#graph.nodes[reader]!.opType === "Add";
     return isBias && this.#hasModule(reader) && this.#dataOf(reader).length === 1 ? this.#known[reader]! : none;

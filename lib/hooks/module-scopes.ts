@@ -29,8 +29,7 @@ function isLost({ name, metadata }: Node): boolean {
 
 /** Scopes of nodes that read a weight, or something computed from weights alone, beside those that were told. */
 function byWeights(graph: Graph, flow: Dataflow, told: KnownScopes, weights: ReadonlyMap<string, number>): KnownScopes {
-  // "constant.…" is what GraphBuilder calls constants that modules share.
-  const names = [...weights.keys()].filter((name) => /^(?!constant\.)[A-Za-z_]\w*(\.\w+)+$/.test(name));
+  const names = [...weights.keys()].filter((name) => /^[A-Za-z_]\w*(\.\w+)+$/.test(name));
   const first = names[0]?.split(".")[0] ?? "";
   const isWrapped = wrappers.has(first) && names.every((name) => name.startsWith(`${first}.`));
   const origin = new Map<string, readonly ModuleScope[]>(

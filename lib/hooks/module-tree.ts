@@ -169,11 +169,13 @@ export function moduleTree(graph: Graph, options: ModuleTreeOptions): ModuleTree
   const flow = dataflowOf(graph);
   const weights = weightSizes(graph);
   const root = draft("", "");
-  const chains = scopesOfNodes(graph, flow, weights).map((scopes) => chain(root, scopes));
+  const chains = chainsOf(root, scopesOfNodes(graph, flow, weights), flow);
   graph.nodes.forEach((node, i) => {
+    // A weight that is only handed on counts where it is used.
+    const used = node.outputs.some((name) => weights.has(name)) ? [] : node.inputs.filter((name) => weights.has(name));
     for (const module of chains[i]!) {
       if (!bookkeeping.has(node.opType)) module.operators[node.opType] = (module.operators[node.opType] ?? 0) + 1;
-      for (const name of node.inputs) if (weights.has(name)) module.weights.add(name);
+      for (const name of used) module.weights.add(name);
     }
   });
   findBorders(graph, flow, chains, inferred);
@@ -227,6 +229,12 @@ function draft(path: string, name: string): Draft {
     weights: new Set(),
     children: new Map(),
   };
+}
+
+/** The modules around each node, in the order in which they first compute: what prepares weights may stand before everything. */
+function chainsOf(root: Draft, scopes: readonly (readonly ModuleScope[])[], flow: Dataflow): readonly Draft[][] {
+  for (const [i, reads] of flow.reads.entries()) if (reads.some((name) => flow.carriesData.has(name))) chain(root, scopes[i]!);
+  return scopes.map((list) => chain(root, list));
 }
 
 /** The modules of a scope list, created where they are new, the root first. */

@@ -15,16 +15,20 @@ const quantized: Readonly<Record<string, readonly number[]>> = {
   "com.microsoft.MatMulNBits": [1, 5],
 };
 
+/** Operators that hand a weight on as it is, up to its number format. */
+const handing = new Set(["Identity", "Cast", "DequantizeLinear"]);
+
 /**
  * Parameters in every weight, by name: floating-point tensors of at least one axis, and what quantized operators read as
- * weights. Exporters share equal weights through Identity nodes: each name counts as its own.
+ * weights. What is handed on counts under its new name too: exporters share equal weights through Identity nodes.
  */
 export function weightSizes(graph: Graph): ReadonlyMap<string, number> {
   const stored = new Map(graph.initializers.map((w) => [w.name, w]));
   const sizes = new Map<string, number>();
   const scales = new Set<string>();
   for (const { name, dtype, shape } of graph.initializers) {
-    if (dtype.includes("float") && shape.length > 0) sizes.set(name, sizeOf(shape));
+    // "constant.…" is what GraphBuilder calls constants.
+    if (dtype.includes("float") && shape.length > 0 && !name.startsWith("constant.")) sizes.set(name, sizeOf(shape));
   }
   for (const node of graph.nodes) {
     const weights = quantized[node.domain === "" ? node.opType : `${node.domain}.${node.opType}`];
@@ -40,7 +44,7 @@ export function weightSizes(graph: Graph): ReadonlyMap<string, number> {
     if (node.opType === "Mul" && node.inputs.some((name) => scales.has(name))) {
       for (const name of node.inputs) if (!scales.has(name)) sizes.delete(name);
     }
-    const copied = node.opType === "Identity" || node.opType === "Cast" ? sizes.get(node.inputs[0]!) : undefined;
+    const copied = handing.has(node.opType) ? sizes.get(node.inputs[0]!) : undefined;
     if (copied !== undefined) sizes.set(node.outputs[0]!, copied);
   }
   return sizes;
