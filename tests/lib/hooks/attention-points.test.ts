@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import { at, HookedModel, hookedSession, moduleTree } from "../../../lib/hooks/index.js";
-import { decodeModel, type Model, UnsupportedAttentionError } from "../../../lib/onnx/index.js";
+import { decodeModel, float, type Model, UnsupportedAttentionError } from "../../../lib/onnx/index.js";
 import { GraphBuilder, linear, type Value } from "../../../lib/program/index.js";
 import { closeRuntime } from "../../../lib/runtime/index.js";
 import { float32, Rng, sizeOf, type Tensor } from "../../../lib/tensor/index.js";
@@ -68,6 +68,82 @@ describe.each([14, 17])("hook points of a PyTorch export at opset %i", (opset) =
     await using model = new HookedModel(exported(opset), { inputShapes });
     const { activations } = await model.run(feeds, { edits: [at("block:update").scale(0)], capture: ["block", "block:in"] });
     expect(worst(activations.block?.tensor, data(activations["block:in"]?.tensor))).toBeLessThan(1e-6);
+  });
+});
+
+/** Attention of given q [2, 2, 5, 4], k and v [2, 2, 3, 4], written in another way. */
+type Writing = (g: GraphBuilder, q: Value, k: Value, v: Value) => Value;
+const fold = (x: Value): Value => x.reshape([4, -1, 4]);
+const writings: Record<string, Writing> = {
+  "as plain products": (_, q, k, v) =>
+    q
+      .matmul(k.transpose([0, 1, 3, 2]))
+      .mul(0.5)
+      .softmax()
+      .matmul(v),
+  "as Einsum": (g, q, k, v) => {
+    const scores = g.op("Einsum", [q, k], { equation: "bhid,bhjd->bhij" }).mul(0.5);
+    return g.op("Einsum", [scores.softmax(), v], { equation: "b h i j, b h j d -> b h i d" });
+  },
+  "as Einsum with folded heads": (g, q, k, v) => {
+    const scores = g.op("Einsum", [fold(q), fold(k)], { equation: "b i d, b j d -> b i j" }).mul(0.5);
+    return g.op("Einsum", [scores.softmax(), fold(v)], { equation: "b i j, b j d -> b i d" }).reshape([2, 2, 5, 4]);
+  },
+  "as products with their scale": (g, q, k, v) =>
+    g
+      .op("FusedMatMul", [q, k], { transB: 1, alpha: float(0.5) }, { domain: "com.microsoft" })
+      .softmax()
+      .matmul(v),
+  "with a mask, and a guard against rows without keys": (g, q, k, v) => {
+    const scores = q
+      .matmul(k.transpose([0, 1, 3, 2]))
+      .div(2)
+      .add(g.constant(float32(new Float32Array(15), [1, 1, 5, 3])));
+    const probs = scores.softmax();
+    return g.where(g.op("IsNaN", [probs]), g.scalar(0), probs).matmul(v);
+  },
+};
+
+describe("attentions", () => {
+  const rng = new Rng(6);
+  const given = Object.fromEntries([5, 3, 3].map((n, i) => [["q", "k", "v"][i]!, float32(rng.normals(16 * n), [2, 2, n, 4])]));
+  const parts = ["q", "k", "v", "scores", "probs", "z"];
+
+  async function inside(write: Writing) {
+    const g = new GraphBuilder({ name: "written" });
+    const inputs = ["q", "k", "v"].map((name) => g.input(name, "float32", given[name]!.shape).add(0)) as [Value, Value, Value];
+    g.output(
+      g.scope("attn", () => write(g, ...inputs)),
+      "y",
+    );
+    await using model = new HookedModel(g.model());
+    return (await model.run(given, { capture: [`attn.{${parts}}`] })).activations;
+  }
+
+  it.each(Object.entries(writings).slice(1))("are found written %s", async (_, write) => {
+    const expected = await inside(writings["as plain products"]!);
+    const found = await inside(write);
+    for (const part of parts) {
+      const { tensor, axes } = found[`attn.${part}`]!;
+      expect(axes, part).toEqual(expected[`attn.${part}`]!.axes);
+      expect(tensor.shape, part).toEqual(expected[`attn.${part}`]!.tensor.shape);
+      expect(worst(tensor, data(expected[`attn.${part}`]!.tensor)), part).toBeLessThan(2e-6);
+    }
+    for (const part of ["q", "k", "v"]) expect(found[`attn.${part}`]!.tensor.bytes).toEqual(given[part]!.bytes);
+  });
+  it("are none where a classifier's softmax weighs a table", () => {
+    const g = new GraphBuilder({ name: "codebook" });
+    const x = g.input("x", "float32", ["batch", 6, 8]);
+    const table = g.constant(float32(new Rng(1).normals(40), [5, 8]), "head.table");
+    g.output(
+      g.scope("head", () => x.matmul(table.transpose()).softmax().matmul(table)),
+      "y",
+    );
+    expect(
+      moduleTree(g.graph(), { opset: 18 })
+        .find("head.*")
+        .map((p) => p.path),
+    ).toEqual(["head.probs"]);
   });
 });
 
