@@ -94,6 +94,15 @@ const writings: Record<string, Writing> = {
       .op("FusedMatMul", [q, k], { transB: 1, alpha: float(0.5) }, { domain: "com.microsoft" })
       .softmax()
       .matmul(v),
+  "as PyTorch 2 exports scaled_dot_product_attention": (g, q, k, v) => {
+    const width = g.op("Shape", [q]).slice(0, -1, Number.MAX_SAFE_INTEGER).cast("float32");
+    const root = g.scalar(1).div(width.sqrt()).sqrt();
+    return q
+      .mul(root)
+      .matmul(k.transpose([0, 1, 3, 2]).mul(root))
+      .softmax()
+      .matmul(v);
+  },
   "with a mask, and a guard against rows without keys": (g, q, k, v) => {
     const scores = q
       .matmul(k.transpose([0, 1, 3, 2]))

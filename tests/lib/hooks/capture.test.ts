@@ -219,9 +219,9 @@ describe("captures of one branch", () => {
     ];
     const recorder = new ActivationRecorder(2, 2);
     const first = await model.run({ x }, { capture, context: guided });
-    recorder.add([{ items: 2, branches: 2, activations: first.activations }]);
+    recorder.add([{ items: 2, branches: 2, activations: first.activations }], { step: 0, timestep: 900, sigma: 1 });
     const second = await model.run({ x: x.slice(2, 4) }, { capture, context: { step: 1, branches: ["cond", "cond"] } });
-    recorder.add([{ items: 2, branches: 1, activations: second.activations }]);
+    recorder.add([{ items: 2, branches: 1, activations: second.activations }], { step: 1, timestep: 800, sigma: 1 });
     const { uncond, cond, both } = recorder.activations() as Record<string, Activation<Tensor<"float32">>>;
     expect(both!.axes).toEqual(["step", "branch", "item", "channel"]);
     expect(cond).toMatchObject({ axes: ["step", "item", "channel"], branch: "cond" });
