@@ -307,8 +307,11 @@ function standard(out: Written): Projected {
     if (isSplit) return out.op("Identity", [x], {}, out.named(part));
     return out.split(x, part === "q" ? heads : keyHeads, out.named(part));
   }) as [string, string, string];
-  const served = out.ints(Array.from({ length: heads }, (_, h) => Math.floor((h * keyHeads) / heads)));
-  const serving = (x: string): string => (heads === keyHeads ? x : out.op("Gather", [x, served], { axis: 1 }));
+  const serving = (x: string): string => {
+    if (heads === keyHeads) return x;
+    const served = Array.from({ length: heads }, (_, h) => Math.floor((h * keyHeads) / heads));
+    return out.op("Gather", [x, out.ints(served)], { axis: 1 });
+  };
   const total = shape.at(-1);
   const width = isSplit ? total : typeof total === "number" ? total / heads : undefined;
   return { q, k: serving(k), v: serving(v), width, isSplit };
