@@ -1,24 +1,13 @@
-import { freshNames, type Model, opsetOf, type Shape, type ValueInfo } from "../onnx/index.js";
+import { type Model, opsetOf, type Shape, unfuseAttention, type ValueInfo } from "../onnx/index.js";
 import type { Device, SessionOptions } from "../runtime/index.js";
 import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
 import type { Activation } from "./activation.js";
+import { type Capture, captureKey, type Tap, tap, tapFeeds } from "./capture.js";
 import { applyEdits, type EditCall, editFeeds } from "./edits/apply.js";
-import { type Edit, identityOf, type StepContext, withItems } from "./edits/edit.js";
-import type { Axis, HookPoint } from "./hook-point.js";
+import { type Edit, type StepContext, withItems } from "./edits/edit.js";
+import type { HookPoint } from "./hook-point.js";
 import { type ModuleTree, moduleTree } from "./module-tree.js";
-import { withProgramOutput } from "./program-splice.js";
-import { type Reduction, reductionProgram } from "./reduction.js";
 import { type Break, StagedSession } from "./staged-session.js";
-
-/** What to capture: a pattern, or one with a reduction computed before anything leaves the runtime. */
-export type Capture =
-  | string
-  | {
-      readonly at: string;
-      readonly reduce?: Reduction;
-      /** Key of the result, when one activation is captured in several ways; default its path. */
-      readonly as?: string;
-    };
 
 export interface Hooks {
   readonly capture?: readonly Capture[];
@@ -48,14 +37,6 @@ export interface HookedModelOptions {
   readonly session?: SessionOptions;
   /** Compiled variants kept open, each with its own copy of the weights; default 4, of models above 512 MiB one. The one used longest ago is closed first. */
   readonly maxSessions?: number;
-}
-
-/** One captured value of a rewritten graph. */
-interface Tap {
-  readonly key: string;
-  readonly output: string;
-  readonly hookPoint: HookPoint;
-  readonly axes: readonly Axis[];
 }
 
 interface Compiled {
@@ -116,7 +97,7 @@ export class HookedModel {
       const names = options.fetches ?? this.outputs.map((o) => o.name);
       const taps = options.record === false ? [] : compiled.taps;
       const results = await session.run(
-        { ...feeds, ...editFeeds(edits, this.#find, context) },
+        { ...feeds, ...editFeeds(edits, this.#find, context), ...tapFeeds(compiled.taps, context) },
         {
           fetches: [...names, ...taps.map((t) => t.output)],
           answer: async ({ edit, hookPoint }, value) => {
@@ -128,7 +109,8 @@ export class HookedModel {
       );
       const outputs = Object.fromEntries(names.map((name) => [name, results[name]!]));
       const activations: Record<string, Activation> = {};
-      for (const { key, output, hookPoint, axes } of taps) activations[key] = { hookPoint, axes, tensor: results[output]! };
+      for (const { key, output, hookPoint, axes, branch } of taps)
+        activations[key] = { hookPoint, axes, tensor: results[output]!, ...(branch && { branch }) };
       return { outputs, activations };
     } finally {
       compiled.running--;
@@ -206,36 +188,19 @@ export class HookedModel {
   #rewrite(
     capture: readonly Capture[],
     edits: readonly Edit[],
-  ): { model: Model; taps: Tap[]; breaks: readonly Break<EditCall>[] } {
+  ): { model: Model; taps: readonly Tap[]; breaks: readonly Break<EditCall>[] } {
     if (capture.length + edits.length === 0) return { model: this.model, taps: [], breaks: [] };
     const opset = opsetOf(this.model);
-    const edited = applyEdits(this.model.graph, edits, this.#find, opset);
-    let { graph } = edited;
-    const taps: Tap[] = [];
-    const fresh = freshNames(graph);
-    for (const one of capture) {
-      const { at: pattern, reduce, as } = typeof one === "string" ? { at: one } : one;
-      for (const point of this.tree().find(pattern)) {
-        const key = as ?? point.path;
-        if (taps.some((t) => t.key === key)) {
-          throw new RangeError(`capture ${pattern}: "${key}" is captured already; drop one of them or name it with \`as\``);
-        }
-        const output = fresh(`capture/${key}`);
-        const { program, axes } =
-          reduce === undefined ? { program: undefined, axes: point.axes } : reductionProgram(reduce, point);
-        const read = edited.current(point);
-        graph = withProgramOutput(graph, (x, g) => (program?.(x, g) ?? x).cast("float32"), read, output, { opset, fresh });
-        taps.push({ key, output, hookPoint: point, axes });
-      }
-    }
+    const points = [...edits.map((e) => e.pattern), ...capture.map((c) => (typeof c === "string" ? c : c.at))].flatMap(
+      this.#find,
+    );
+    const outputs = points.flatMap((point) => point.unfuse ?? []);
+    const { inputShapes } = this.#options;
+    const opened = unfuseAttention(this.model.graph, { opset, outputs, ...(inputShapes && { inputShapes }) });
+    const edited = applyEdits(opened, edits, this.#find, opset);
+    const { graph, taps } = tap(edited.graph, capture, { opset, find: this.#find, current: edited.current });
     return { model: { ...this.model, graph }, taps, breaks: edited.breaks };
   }
-}
-
-function captureKey(capture: Capture): unknown {
-  if (typeof capture === "string") return capture;
-  const { at, as, reduce } = capture;
-  return [at, as, typeof reduce === "object" && "program" in reduce ? identityOf(reduce.program) : reduce];
 }
 
 /** A model opened with fixed captures and edits. */

@@ -30,7 +30,12 @@ export function applyEdits(original: Graph, edits: readonly Edit[], find: FindHo
   const breaks: Break<EditCall>[] = [];
   const behindInputs = new Map<string, string>();
   const inputs = new Set(original.inputs.map((v) => v.name));
-  const current = (point: HookPoint): HookPoint => ({ ...point, value: behindInputs.get(point.value) ?? point.value });
+  const behind = (name: string): string => behindInputs.get(name) ?? name;
+  const current = ({ minus, ...point }: HookPoint): HookPoint => ({
+    ...point,
+    value: behind(point.value),
+    ...(minus !== undefined && { minus: behind(minus) }),
+  });
   for (const [i, edit] of edits.entries()) {
     for (const point of find(edit.pattern)) {
       if (inputs.has(point.value) && !behindInputs.has(point.value)) {

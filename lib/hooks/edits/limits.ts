@@ -2,7 +2,7 @@ import { float32, Tensor } from "../../tensor/index.js";
 import type { Axis, HookPoint } from "../hook-point.js";
 import type { Branch, RowContext, StepContext } from "./edit.js";
 import { shapeText, strengthAt, tensorText } from "./operand.js";
-import { coverage, type Region } from "./region.js";
+import { coverage, type Region, regionGrid } from "./region.js";
 
 /**
  * How much of an edit takes effect along a trajectory: a table from timesteps to shares, straight lines between its entries
@@ -148,14 +148,8 @@ function regionFeed(point: HookPoint, region: Region): Tensor<"float32"> {
   }
   const row = axes.findIndex((axis) => axis === "token" || axis === "query");
   const count = shape?.[row];
-  const [high, wide] = "dtype" in region ? (region.shape as [number, number]) : [1, 1];
-  const rows = typeof count === "number" ? Math.sqrt((count * high) / wide) : 0;
-  if (typeof count !== "number" || !Number.isInteger(rows) || !Number.isInteger(count / rows)) {
-    throw new RangeError(
-      `${where}: its activation [${shapeText(point)}] is no grid of proportions ${high}:${wide}; give the region as a mask with the picture's height and width`,
-    );
-  }
-  return along(point, { [row]: count }, coverage(region, rows, count / rows, where));
+  const [rows, columns] = regionGrid(region, typeof count === "number" ? count : undefined, where);
+  return along(point, { [row]: rows * columns }, coverage(region, rows, columns, where));
 }
 
 /** Limits in words, for labels; "" where there are none. */

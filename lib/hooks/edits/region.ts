@@ -34,6 +34,19 @@ export function coverage(region: Region, height: number, width: number, where: s
   });
 }
 
+/**
+ * Height and width of places in a row that are read as a grid of the region's proportions.
+ * @throws RangeError if they are no such grid
+ */
+export function regionGrid(region: Region, places: number | undefined, where: string): [height: number, width: number] {
+  const [high, wide] = "dtype" in region ? (region.shape as [number, number]) : [1, 1];
+  const rows = places === undefined ? 0 : Math.sqrt((places * high) / wide);
+  if (places !== undefined && Number.isInteger(rows) && Number.isInteger(places / rows)) return [rows, places / rows];
+  throw new RangeError(
+    `${where}: ${places ?? "unknown"} places are no grid of proportions ${high}:${wide}; give the region as a mask with the picture's height and width`,
+  );
+}
+
 /** For each of `cells` cells of the unit interval, which of `parts` parts of [low, high] it overlaps, and by what share of itself. */
 function overlaps(cells: number, parts: number, low: number, high: number): [part: number, share: number][][] {
   const edge = (part: number): number => snapped((low + ((high - low) * part) / parts) * cells);

@@ -10,3 +10,4 @@ export { rename, renameReads } from "./rename.js";
 export { capturesOf, definedNames, freshNames, mapSubgraphs, readsOf, subgraphsOf, takenNames, usedNames } from "./scope.js";
 export { type BuildEdit, type SplicedNodes, splice } from "./splice.js";
 export { type ToFloat16Options, toFloat16 } from "./to-float16.js";
+export { isFusedAttention, type UnfuseAttentionOptions, UnsupportedAttentionError, unfuseAttention } from "./unfuse-attention.js";
