@@ -1,5 +1,4 @@
-import { identityOf } from "../hooks/edit.js";
-import { at, type Edit, type EditOptions, type StepContext, type Strength } from "../hooks/index.js";
+import { at, type Edit, type EditOptions, identityOf, type StepContext, type Strength } from "../hooks/index.js";
 import { activationVectors, positionCount, type Sae } from "../sae/index.js";
 import { expectFloat32, float32, type Tensor } from "../tensor/index.js";
 

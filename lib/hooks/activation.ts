@@ -7,6 +7,8 @@ export interface Activation<T extends Tensor = Tensor> {
   /** Names of the tensor's axes. */
   readonly axes: readonly Axis[];
   readonly tensor: T;
+  /** The model calls behind the axis `step`. */
+  readonly calls?: readonly { readonly step: number; readonly timestep: number }[];
 }
 
 /**
@@ -29,7 +31,8 @@ export function select(activation: Activation, at: Partial<Readonly<Record<Axis,
     tensor = take(tensor, i, index);
     axes = axes.filter((_, k) => k !== i);
   }
-  return { hookPoint: activation.hookPoint, axes, tensor };
+  const { hookPoint, calls } = activation;
+  return { hookPoint, axes, tensor, ...(calls && axes.includes("step") && { calls }) };
 }
 
 function take(tensor: Tensor<"float32">, axis: number, index: number): Tensor<"float32"> {

@@ -1,13 +1,14 @@
-import { freshNames, type Graph, type Model, opsetOf, type Shape, splice, type ValueInfo } from "../onnx/index.js";
-import { type Device, openSession, type Session, type SessionOptions } from "../runtime/index.js";
+import { freshNames, type Model, opsetOf, type Shape, type ValueInfo } from "../onnx/index.js";
+import type { Device, SessionOptions } from "../runtime/index.js";
 import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
 import type { Activation } from "./activation.js";
-import type { Edit, StepContext } from "./edit.js";
-import { identityOf } from "./edit.js";
+import { applyEdits, type EditCall, editFeeds } from "./edits/apply.js";
+import { type Edit, identityOf, type StepContext, withItems } from "./edits/edit.js";
 import type { Axis, HookPoint } from "./hook-point.js";
 import { type ModuleTree, moduleTree } from "./module-tree.js";
-import { programEdit, withProgramOutput } from "./program-splice.js";
+import { withProgramOutput } from "./program-splice.js";
 import { type Reduction, reductionProgram } from "./reduction.js";
+import { type Break, StagedSession } from "./staged-session.js";
 
 /** What to capture: a pattern, or one with a reduction computed before anything leaves the runtime. */
 export type Capture =
@@ -58,7 +59,7 @@ interface Tap {
 }
 
 interface Compiled {
-  readonly session: Promise<Session>;
+  readonly session: Promise<StagedSession<EditCall>>;
   readonly taps: readonly Tap[];
   /** Runs under way; the session is closed only when there are none. */
   running: number;
@@ -106,7 +107,8 @@ export class HookedModel {
    * @throws UnknownHookPointError before anything runs, if a pattern names nothing
    */
   async run(feeds: Readonly<Record<string, Tensor>>, options: HookedRunOptions = {}): Promise<HookedRun> {
-    const { context = { step: 0 }, edits = [], signal } = options;
+    const { edits = [], signal } = options;
+    const context = withItems(options.context ?? { step: 0 }, feeds[this.inputs[0]?.name ?? ""]?.shape[0] ?? 1);
     const compiled = this.#compile(options);
     compiled.running++;
     try {
@@ -115,7 +117,14 @@ export class HookedModel {
       const taps = options.record === false ? [] : compiled.taps;
       const results = await session.run(
         { ...feeds, ...this.editFeeds(edits, context) },
-        { fetches: [...names, ...taps.map((t) => t.output)], ...(signal && { signal }) },
+        {
+          fetches: [...names, ...taps.map((t) => t.output)],
+          answer: async ({ edit, hookPoint }, value) => {
+            const tensor = value as Tensor<"float32">;
+            return (await edits[edit]!.call!({ hookPoint, axes: hookPoint.axes, tensor }, context)) ?? tensor;
+          },
+          ...(signal && { signal }),
+        },
       );
       const outputs = Object.fromEntries(names.map((name) => [name, results[name]!]));
       const activations: Record<string, Activation> = {};
@@ -134,13 +143,7 @@ export class HookedModel {
 
   /** What edits feed at a place of a trajectory, by input of the model that `edited` gives. */
   editFeeds(edits: readonly Edit[], context: StepContext = { step: 0 }): Record<string, Tensor> {
-    const feeds: Record<string, Tensor> = {};
-    edits.forEach((edit, i) => {
-      for (const point of this.tree().find(edit.pattern)) {
-        for (const [name, tensor] of Object.entries(edit.feeds(point, context))) feeds[editInput(i, point, name)] = tensor;
-      }
-    });
-    return feeds;
+    return editFeeds(edits, this.#find, context);
   }
 
   /** Compiles ahead, so that the first run does not wait. @returns the device it will run on */
@@ -170,7 +173,7 @@ export class HookedModel {
       this.#compiled.set(key, known);
       return known;
     }
-    const { model, taps } = capture.length + edits.length === 0 ? { model: this.model, taps: [] } : this.#rewrite(capture, edits);
+    const { model, taps, breaks } = this.#rewrite(capture, edits);
     // Room is made first, so that no more copies of the weights exist than asked for.
     for (const [oldestKey, oldest] of this.#compiled) {
       if (this.#compiled.size < this.#maxSessions) break;
@@ -178,7 +181,12 @@ export class HookedModel {
       oldest.retired = true;
       void this.#closeRetired(oldest);
     }
-    const compiled: Compiled = { session: openSession(model, this.#options.session), taps, running: 0, retired: false };
+    const compiled: Compiled = {
+      session: StagedSession.open(model, breaks, this.#options.session),
+      taps,
+      running: 0,
+      retired: false,
+    };
     this.#compiled.set(key, compiled);
     compiled.session.catch(() => this.#compiled.delete(key));
     return compiled;
@@ -190,15 +198,16 @@ export class HookedModel {
     await session?.release();
   }
 
-  #rewrite(capture: readonly Capture[], edits: readonly Edit[]): { model: Model; taps: Tap[] } {
+  readonly #find = (pattern: string): readonly HookPoint[] => this.tree().find(pattern);
+
+  #rewrite(
+    capture: readonly Capture[],
+    edits: readonly Edit[],
+  ): { model: Model; taps: Tap[]; breaks: readonly Break<EditCall>[] } {
+    if (capture.length + edits.length === 0) return { model: this.model, taps: [], breaks: [] };
     const opset = opsetOf(this.model);
-    let graph: Graph = this.model.graph;
-    edits.forEach((edit, i) => {
-      for (const point of this.tree().find(edit.pattern)) {
-        const program = edit.program(point, (name) => editInput(i, point, name));
-        graph = splice(point.value, programEdit(program, point, opset))(graph);
-      }
-    });
+    const edited = applyEdits(this.model.graph, edits, this.#find, opset);
+    let { graph } = edited;
     const taps: Tap[] = [];
     const fresh = freshNames(graph);
     for (const one of capture) {
@@ -211,16 +220,13 @@ export class HookedModel {
         const output = fresh(`capture/${key}`);
         const { program, axes } =
           reduce === undefined ? { program: undefined, axes: point.axes } : reductionProgram(reduce, point);
-        graph = withProgramOutput(graph, (x, g) => (program?.(x, g) ?? x).cast("float32"), point, output, { opset, fresh });
+        const read = edited.current(point);
+        graph = withProgramOutput(graph, (x, g) => (program?.(x, g) ?? x).cast("float32"), read, output, { opset, fresh });
         taps.push({ key, output, hookPoint: point, axes });
       }
     }
-    return { model: { ...this.model, graph }, taps };
+    return { model: { ...this.model, graph }, taps, breaks: edited.breaks };
   }
-}
-
-function editInput(index: number, point: HookPoint, name: string): string {
-  return `edit.${index}.${point.path}.${name}`;
 }
 
 function captureKey(capture: Capture): unknown {

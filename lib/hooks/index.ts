@@ -1,6 +1,6 @@
 export { type Activation, select } from "./activation.js";
 export { axesOf, positionAxes } from "./axes.js";
-export { at, type Branch, type Edit, type EditOptions, type EditTarget, type StepContext, type Strength } from "./edit.js";
+export * from "./edits/index.js";
 export { type Axis, type HookPoint, type HookPointKind, UnknownHookPointError } from "./hook-point.js";
 export {
   type Capture,
