@@ -88,8 +88,7 @@ export class StagedSession<Call> {
  * has computed, the last one the outputs. Only what is computed from inputs crosses; weights and constants go
  * where they are read.
  */
-function stagesOf<Call>(original: Graph, breaks: readonly Break<Call>[], opset: number): Stage<Call>[] {
-  const graph = withKnownTypes(original, opset);
+function stagesOf<Call>(graph: Graph, breaks: readonly Break<Call>[], opset: number): Stage<Call>[] {
   const weights = new Set(graph.initializers.map((w) => w.name));
   const outputs = graph.outputs.map((o) => o.name);
   const position = new Map(graph.nodes.flatMap((node, i) => node.outputs.map((name) => [name, i] as const)));
@@ -104,10 +103,11 @@ function stagesOf<Call>(original: Graph, breaks: readonly Break<Call>[], opset: 
       return { ...part, targets, stop };
     },
   );
+  const typed = withTypes(graph, new Set(parts.flatMap((part) => part.reads)), opset);
   return parts.map(({ reads, made, stop }, i) => {
     const later = new Set([...parts.slice(i + 1).flatMap((p) => [...p.reads, ...p.targets]), ...outputs]);
     const handedOn = made.filter((name) => later.has(name) || name === stop?.value);
-    return { graph: cut(graph, { inputs: reads, outputs: handedOn }), ...(stop && { break: stop }) };
+    return { graph: cut(typed, { inputs: reads, outputs: handedOn }), ...(stop && { break: stop }) };
   });
 }
 
@@ -139,11 +139,15 @@ function computedFrom(graph: Graph, given: ReadonlySet<string>): Set<string> {
   return computed;
 }
 
-/** The graph with everything that inference tells written down: what crosses a cut becomes an input, which needs a type. */
-function withKnownTypes(graph: Graph, opset: number): Graph {
-  const written = new Map(graph.valueInfo.map((v) => [v.name, v]));
-  for (const [name, { dtype, shape }] of inferGraph(graph, { opset })) {
-    if (!written.has(name)) written.set(name, { name, ...(dtype && { dtype }), ...(shape && { shape }) } satisfies ValueInfo);
-  }
-  return { ...graph, valueInfo: [...written.values()] };
+/**
+ * The graph with types written down for values that cross a cut, since inputs need one. For these alone: what is known of
+ * shapes decides which kernels the runtime chooses, and with them the last bit.
+ */
+function withTypes(graph: Graph, crossing: ReadonlySet<string>, opset: number): Graph {
+  const written = new Set(graph.valueInfo.map((v) => v.name));
+  const inferred = [...inferGraph(graph, { opset })].filter(([name]) => crossing.has(name) && !written.has(name));
+  const added = inferred.map(
+    ([name, { dtype, shape }]): ValueInfo => ({ name, ...(dtype && { dtype }), ...(shape && { shape }) }),
+  );
+  return { ...graph, valueInfo: [...graph.valueInfo, ...added] };
 }
