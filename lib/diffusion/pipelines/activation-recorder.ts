@@ -1,5 +1,6 @@
 import type { Activation, Axis } from "../../hooks/index.js";
 import { expectFloat32, sizeOf, Tensor } from "../../tensor/index.js";
+import type { ModelCall } from "./generation.js";
 
 /** What one run of the network captured; its rows are branch × item, the conditional branch last. */
 export interface RecordedBatch {
@@ -16,7 +17,8 @@ export interface RecordedBatch {
 export class ActivationRecorder {
   readonly #branches: number;
   readonly #items: number;
-  readonly #calls: Record<string, Activation<Tensor<"float32">>>[] = [];
+  readonly #recorded: Record<string, Activation<Tensor<"float32">>>[] = [];
+  readonly #calls: ModelCall[] = [];
 
   constructor(branches: number, items: number) {
     this.#branches = branches;
@@ -24,20 +26,21 @@ export class ActivationRecorder {
   }
 
   /** Adds one model call over all items, made in one batch or several. */
-  add(batches: readonly RecordedBatch[]): void {
-    const call: Record<string, Activation<Tensor<"float32">>> = {};
-    for (const key of Object.keys(batches[0]?.activations ?? {})) call[key] = this.#joinItems(batches, key);
+  add(batches: readonly RecordedBatch[], call: ModelCall): void {
+    const joined: Record<string, Activation<Tensor<"float32">>> = {};
+    for (const key of Object.keys(batches[0]?.activations ?? {})) joined[key] = this.#joinItems(batches, key);
+    this.#recorded.push(joined);
     this.#calls.push(call);
   }
 
   /** Everything recorded, by key. */
   activations(): Record<string, Activation<Tensor<"float32">>> {
     const joined: Record<string, Activation<Tensor<"float32">>> = {};
-    for (const [key, first] of Object.entries(this.#calls[0] ?? {})) {
-      const data = new Float32Array(this.#calls.length * first.tensor.size);
-      for (const [i, call] of this.#calls.entries()) data.set(call[key]!.tensor.data, i * first.tensor.size);
-      const tensor = new Tensor("float32", data, [this.#calls.length, ...first.tensor.shape]);
-      joined[key] = { hookPoint: first.hookPoint, axes: ["step", ...first.axes], tensor };
+    for (const [key, first] of Object.entries(this.#recorded[0] ?? {})) {
+      const data = new Float32Array(this.#recorded.length * first.tensor.size);
+      for (const [i, call] of this.#recorded.entries()) data.set(call[key]!.tensor.data, i * first.tensor.size);
+      const tensor = new Tensor("float32", data, [this.#recorded.length, ...first.tensor.shape]);
+      joined[key] = { hookPoint: first.hookPoint, axes: ["step", ...first.axes], tensor, calls: this.#calls };
     }
     return joined;
   }

@@ -1,4 +1,4 @@
-import type { Branch, Capture, Edit, HookedModel } from "../../hooks/index.js";
+import type { Branch, Capture, Edit, HookedModel, StepContext } from "../../hooks/index.js";
 import { Tensor, toFloat32 } from "../../tensor/index.js";
 import { asInput, concatRows, joined, rowRanges, timestepInput } from "../batches.js";
 import type { Conditioning } from "../conditioning/index.js";
@@ -45,6 +45,8 @@ export class WatchedNetwork {
   readonly recorder: ActivationRecorder;
   /** The network's prediction after guidance. */
   readonly predict: Predictor;
+  /** Model calls so far. */
+  #call = 0;
   readonly #network: HookedModel;
   readonly #inputs: NetworkInputs;
   readonly #options: WatchedNetworkOptions;
@@ -74,6 +76,7 @@ export class WatchedNetwork {
     const branches = this.branches.slice(-input.shape[0]! / items);
     const call: ModelCall = { step: this.step, timestep, sigma: noise.sigmaAt(timestep) };
     const record = captureAt(call);
+    const count = this.#call++;
     const batches: RecordedBatch[] = [];
     const predictions: Tensor<"float32">[] = [];
     for (const [start, end] of rowRanges(items, batchSize)) {
@@ -83,6 +86,12 @@ export class WatchedNetwork {
       const { prediction, batch } = await this.#runRows({
         input: rows(input) as Tensor<"float32">,
         call,
+        context: {
+          ...call,
+          call: count,
+          branches: branches.flatMap((branch) => new Array<Branch>(end - start).fill(branch)),
+          items: branches.flatMap(() => Array.from({ length: end - start }, (_, i) => start + i)),
+        },
         branches,
         record,
         condition: (name) => condition[name] && rows(condition[name]),
@@ -93,7 +102,7 @@ export class WatchedNetwork {
     }
     if (record) {
       this.calls.push(call);
-      this.recorder.add(batches);
+      this.recorder.add(batches, call);
     }
     // Batches hold some items of every branch; guidance wants all items of one branch, then of the other.
     const ofBranch = (p: Tensor<"float32">, b: number): Tensor<"float32"> => {
@@ -104,7 +113,7 @@ export class WatchedNetwork {
   };
 
   async #runRows(batch: RowBatch): Promise<{ prediction: Tensor<"float32">; batch: RecordedBatch }> {
-    const { input, call, branches, record, perItem } = batch;
+    const { input, call, context, branches, record, perItem } = batch;
     const { capture, edits, cond, beside, controls, signal } = this.#options;
     const rows = input.shape[0]!;
     const items = rows / branches.length;
@@ -128,7 +137,7 @@ export class WatchedNetwork {
       capture,
       edits,
       record,
-      context: { ...call, branches: branches.flatMap((branch) => new Array<Branch>(items).fill(branch)) },
+      context,
       ...(signal && { signal }),
     });
     return {
@@ -140,6 +149,7 @@ export class WatchedNetwork {
 
 /** Some rows of every branch in one run of the network. */
 interface RowBatch extends ControlledCall {
+  readonly context: StepContext;
   readonly record: boolean;
 }
 
