@@ -144,10 +144,11 @@ function computedFrom(graph: Graph, given: ReadonlySet<string>): Set<string> {
  * shapes decides which kernels the runtime chooses, and with them the last bit.
  */
 function withTypes(graph: Graph, crossing: ReadonlySet<string>, opset: number): Graph {
-  const written = new Set(graph.valueInfo.map((v) => v.name));
-  const inferred = [...inferGraph(graph, { opset })].filter(([name]) => crossing.has(name) && !written.has(name));
+  const written = graph.valueInfo.filter((v) => !crossing.has(v.name) || v.dtype !== undefined);
+  const known = new Set(written.map((v) => v.name));
+  const inferred = [...inferGraph(graph, { opset })].filter(([name]) => crossing.has(name) && !known.has(name));
   const added = inferred.map(
     ([name, { dtype, shape }]): ValueInfo => ({ name, ...(dtype && { dtype }), ...(shape && { shape }) }),
   );
-  return { ...graph, valueInfo: [...graph.valueInfo, ...added] };
+  return { ...graph, valueInfo: [...written, ...added] };
 }

@@ -34,7 +34,7 @@ export function withRecipe(kind: string, pattern: string, rest: readonly unknown
     return { ...edit, recipe: { kind, pattern, arguments: rest.map((value, i) => plain(value, String(i), tensors)), tensors } };
   } catch (error) {
     if (!(error instanceof NotPlainError)) throw error;
-    return { ...edit, label: `${edit.label} [a function of the caller's]` };
+    return { ...edit, label: `${edit.label} [holds a function: no recipe]` };
   }
 }
 
