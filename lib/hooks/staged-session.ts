@@ -147,6 +147,10 @@ function withTypes(graph: Graph, crossing: ReadonlySet<string>, opset: number): 
   const written = graph.valueInfo.filter((v) => !crossing.has(v.name) || v.dtype !== undefined);
   const known = new Set(written.map((v) => v.name));
   const inferred = [...inferGraph(graph, { opset })].filter(([name]) => crossing.has(name) && !known.has(name));
+  const untyped = [...crossing].find((name) => !known.has(name) && !inferred.some(([other, v]) => other === name && v.dtype));
+  if (untyped !== undefined) {
+    throw new TypeError(`a callback cuts the graph at "${untyped}", whose type is not known; put it where another value crosses`);
+  }
   const added = inferred.map(
     ([name, { dtype, shape }]): ValueInfo => ({ name, ...(dtype && { dtype }), ...(shape && { shape }) }),
   );

@@ -5,13 +5,13 @@ import { float32, type Tensor } from "../../../../lib/tensor/index.js";
 import { toyUnet } from "../toy-unet.js";
 
 /** Two rows, two channels, 2×2 places: 0…15 with the last one −0. mid_block is −6x − 3, the output 10·(mid_block + 2x + 1). */
-export const counted = float32([...Array(15).keys(), -0], [2, 2, 2, 2]);
+export const counted: Tensor<"float32"> = float32([...Array(15).keys(), -0], [2, 2, 2, 2]);
 
 /**
  * Numbers on which careless arithmetic shows: −0, infinities, NaN, in every row and channel. The others have few digits, since
  * ONNX Runtime computes float16 graphs in float32 on the CPU and rounds only what is told to be float16.
  */
-export const awkward = float32(
+export const awkward: Tensor<"float32"> = float32(
   [-0, 1, Number.POSITIVE_INFINITY, -2, Number.NaN, -0, 3, 0.125].flatMap((v) => [v, v === 0 ? -0 : -v]),
   [2, 2, 2, 2],
 );
