@@ -1,4 +1,5 @@
 import { cut, type Graph, inferGraph, type Model, opsetOf, readsOf, type ValueInfo } from "../onnx/index.js";
+import { checkFeeds } from "../runtime/feeds.js";
 import { type Device, openSession, type ResidentTensor, type Session, type SessionOptions } from "../runtime/index.js";
 import type { Tensor } from "../tensor/index.js";
 
@@ -31,11 +32,15 @@ export interface StagedRunOptions<Call> {
 /** A model that is interrupted in places, as one session per stretch in between. What crosses a cut stays with the runtime. */
 export class StagedSession<Call> {
   readonly #stages: readonly OpenStage<Call>[];
+  readonly #inputs: readonly ValueInfo[];
   readonly #outputs: ReadonlySet<string>;
 
-  private constructor(stages: readonly OpenStage<Call>[], outputs: ReadonlySet<string>) {
+  private constructor({ graph }: Model, stages: readonly OpenStage<Call>[]) {
+    const weights = new Set(graph.initializers.map((w) => w.name));
+    const answered = new Set(stages.map((stage) => stage.break?.input));
     this.#stages = stages;
-    this.#outputs = outputs;
+    this.#inputs = graph.inputs.filter((v) => !weights.has(v.name) && !answered.has(v.name));
+    this.#outputs = new Set(graph.outputs.map((o) => o.name));
   }
 
   static async open<Call>(model: Model, breaks: readonly Break<Call>[], options?: SessionOptions): Promise<StagedSession<Call>> {
@@ -47,7 +52,7 @@ export class StagedSession<Call> {
       await Promise.all(open.map(({ session }) => session.release()));
       throw error;
     }
-    return new StagedSession(open, new Set(model.graph.outputs.map((o) => o.name)));
+    return new StagedSession(model, open);
   }
 
   get device(): Device {
@@ -61,16 +66,23 @@ export class StagedSession<Call> {
     const [only] = this.#stages;
     const withdrawal = signal && { signal };
     if (this.#stages.length === 1) return only!.session.run(feeds, { fetches, ...withdrawal });
+    checkFeeds(feeds, this.#inputs, only!.session.name);
     const values = new Map<string, Tensor | ResidentTensor>(Object.entries(feeds));
     try {
       for (const { graph, session, break: stop } of this.#stages) {
         const outputs = graph.outputs.map((o) => o.name);
         const fetched = outputs.filter((name) => (this.#outputs.has(name) ? fetches.includes(name) : name === stop?.value));
         const retain = outputs.filter((name) => !this.#outputs.has(name) && name !== stop?.value);
+        if (fetched.length + retain.length === 0) continue;
         const inputs = Object.fromEntries(graph.inputs.map(({ name }) => [name, values.get(name)!]));
         const results = await session.run(inputs, { fetches: fetched, retain, ...withdrawal });
         for (const [name, value] of Object.entries(results)) values.set(name, value);
-        if (stop !== undefined) values.set(stop.input, await answer(stop.call, values.get(stop.value) as Tensor));
+        if (stop === undefined) continue;
+        const answered = await answer(stop.call, values.get(stop.value) as Tensor).catch((error: unknown) => {
+          signal?.throwIfAborted();
+          throw error;
+        });
+        values.set(stop.input, answered);
       }
       return Object.fromEntries(fetches.map((name) => [name, values.get(name) as Tensor]));
     } finally {
@@ -123,7 +135,8 @@ function partFor(
   const needed = new Set(targets.filter((name) => !available.has(name)));
   for (const node of graph.nodes.toReversed()) {
     if (!node.outputs.some((name) => needed.has(name))) continue;
-    made.push(...node.outputs.filter((name) => computed.has(name) && !available.has(name)));
+    const isMade = (name: string): boolean => computed.has(name) || targets.includes(name);
+    made.push(...node.outputs.filter((name) => isMade(name) && !available.has(name)));
     for (const name of readsOf(node)) (available.has(name) ? reads : needed).add(name);
   }
   return { reads: [...reads], made };

@@ -93,6 +93,7 @@ describe("call", () => {
     expect(Object.entries((await both.run({ x }, { edits })).outputs).map(([name, t]) => [name, ...numbers(t)])).toEqual([
       ["first", 2, 4],
       ["second", 13, 15],
+      ["constant", 3],
     ]);
     const first = await both.run({ x }, { edits, fetches: ["first"] });
     expect(Object.keys(first.outputs)).toEqual(["first"]);
@@ -117,6 +118,14 @@ describe("call", () => {
     expect(await y({ edits: [at("base").call(({ tensor }) => plus(tensor, 1))] })).toEqual([13, 21]);
     expect(await y({ edits: [at("start").call(({ tensor }) => plus(tensor, 1))] })).toEqual([10, 18]);
   });
+  it("ends with the signal's reason when the run was withdrawn meanwhile", async () => {
+    const abort = new AbortController();
+    const edit = at("mid_block").call(() => {
+      abort.abort(new Error("enough"));
+      throw new Error("stopped");
+    });
+    await expect(run({ edits: [edit], signal: abort.signal })).rejects.toThrow(/^enough$/);
+  });
   it("tells at which hook point something went wrong, and leaves nothing behind", async () => {
     const wrong = new Error("too dark");
     const thrown = await run({
@@ -134,6 +143,11 @@ describe("call", () => {
     ];
     for (const [result, message] of results)
       await expect(run({ edits: [at("mid_block").call(() => result)] })).rejects.toThrow(message);
+    const misspelt = model.run(
+      { sample: counted, simple: counted },
+      { edits: [at("mid_block").call(() => undefined)], context: guided },
+    );
+    await expect(misspelt).rejects.toThrow(/no input "simple"; did you mean "sample"/);
     expect(runtimeStats().residentTensors).toBe(0);
     expect(numbers((await run({})).outputs.out_sample)).toEqual(each((v) => -40 * v - 20));
   });
