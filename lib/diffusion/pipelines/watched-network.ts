@@ -116,7 +116,7 @@ export class WatchedNetwork {
   };
 
   async #runRows(batch: RowBatch): Promise<{ prediction: Tensor<"float32">; batch: RecordedBatch }> {
-    const { input, call, context, branches, record, perItem } = batch;
+    const { input, call, branches, record, perItem } = batch;
     const { capture, edits, cond, beside, controls, signal } = this.#options;
     const rows = input.shape[0]!;
     const items = rows / branches.length;
