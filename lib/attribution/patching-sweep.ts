@@ -73,6 +73,7 @@ export async function patchingSweep(pipe: Pipeline, options: PatchingSweepOption
   const { prompt: sourcePrompt, ...sourceRun } = from;
   const { prompt: targetPrompt, ...targetRun } = into;
   const source = await pipe.generate(sourcePrompt, { ...shared, ...sourceRun, decode, capture: points.map((p) => p.path) });
+  const chosen = stepWindows(windows, source.timesteps.length);
   const prediction = { at: pipe.network.outputs[0]!.name, as: "prediction" };
   const target = await pipe.generate(targetPrompt, { ...shared, ...targetRun, decode, capture: [prediction] });
   const distance = squaredDistance(target, source, 0);
@@ -82,7 +83,6 @@ export async function patchingSweep(pipe: Pipeline, options: PatchingSweepOption
     metric ?? ((run) => run.items.map((_, item) => 1 - squaredDistance(run, source, item) / distance));
   const [atSource, atTarget] = [(await judge(source))[0]!, (await judge(target))[0]!];
 
-  const chosen = stepWindows(windows, target.timesteps.length);
   const values = new Float32Array(points.length * chosen.length);
   let done = 0;
   for (const [start, end] of rowRanges(points.length, batchSize)) {
