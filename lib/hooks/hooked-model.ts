@@ -3,7 +3,7 @@ import type { Device, SessionOptions } from "../runtime/index.js";
 import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
 import type { Activation } from "./activation.js";
 import { applyEdits, type EditCall, editFeeds } from "./edits/apply.js";
-import { type Edit, identityOf, type StepContext, withItems } from "./edits/edit.js";
+import { type Edit, identityOf, type StepContext } from "./edits/edit.js";
 import type { Axis, HookPoint } from "./hook-point.js";
 import { type ModuleTree, moduleTree } from "./module-tree.js";
 import { withProgramOutput } from "./program-splice.js";
@@ -108,7 +108,9 @@ export class HookedModel {
    */
   async run(feeds: Readonly<Record<string, Tensor>>, options: HookedRunOptions = {}): Promise<HookedRun> {
     const { edits = [], signal } = options;
-    const context = withItems(options.context ?? { step: 0 }, feeds[this.inputs[0]?.name ?? ""]?.shape[0] ?? 1);
+    const { context: told = { step: 0 } } = options;
+    const rows = feeds[this.inputs[0]?.name ?? ""]?.shape[0] ?? 1;
+    const context = told.branches === undefined ? { items: Array.from({ length: rows }, (_, i) => i), ...told } : told;
     const compiled = this.#compile(options);
     compiled.running++;
     try {
@@ -138,7 +140,10 @@ export class HookedModel {
 
   /** The model as edits rewrite it; the inputs that they add are fed by `editFeeds`. For passes that need the graph, such as gradients. */
   edited(edits: readonly Edit[]): Model {
-    return edits.length === 0 ? this.model : this.#rewrite([], edits).model;
+    const callback = edits.find((edit) => edit.call !== undefined);
+    if (callback !== undefined)
+      throw new TypeError(`HookedModel.edited: "${callback.label}" runs in JavaScript and has no graph`);
+    return this.#rewrite([], edits).model;
   }
 
   /** What edits feed at a place of a trajectory, by input of the model that `edited` gives. */
