@@ -59,7 +59,8 @@ export async function networkCall(pipe: Pipeline, prompt: string, options: Netwo
   return {
     model: pipe.network,
     feeds: Object.fromEntries(inputs.map((input) => [input.name, fed(run.activations[input.name]!, input, skipped)])),
-    edits: [...pipe.edits, ...(options.edits ?? [])],
+    // Captured inputs are those that edits of inputs have made.
+    edits: [...pipe.edits, ...(options.edits ?? [])].filter((edit) => !inputs.some((input) => input.name === edit.pattern)),
     context: { ...at, branches: here.flatMap((branch) => new Array<Branch>(items.length).fill(branch)) },
     at,
     sample,

@@ -4,7 +4,7 @@ import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
 import type { Activation } from "./activation.js";
 import { type Capture, captureKey, type Tap, tap, tapFeeds } from "./capture.js";
 import { applyEdits, type EditCall, editFeeds } from "./edits/apply.js";
-import { type Edit, type StepContext, withItems } from "./edits/edit.js";
+import type { Edit, StepContext } from "./edits/edit.js";
 import type { HookPoint } from "./hook-point.js";
 import { type ModuleTree, moduleTree } from "./module-tree.js";
 import { type Break, StagedSession } from "./staged-session.js";
@@ -89,7 +89,9 @@ export class HookedModel {
    */
   async run(feeds: Readonly<Record<string, Tensor>>, options: HookedRunOptions = {}): Promise<HookedRun> {
     const { edits = [], signal } = options;
-    const context = withItems(options.context ?? { step: 0 }, feeds[this.inputs[0]?.name ?? ""]?.shape[0] ?? 1);
+    const { context: told = { step: 0 } } = options;
+    const rows = feeds[this.inputs[0]?.name ?? ""]?.shape[0] ?? 1;
+    const context = told.branches === undefined ? { items: Array.from({ length: rows }, (_, i) => i), ...told } : told;
     const compiled = this.#compile(options);
     compiled.running++;
     try {
@@ -97,7 +99,7 @@ export class HookedModel {
       const names = options.fetches ?? this.outputs.map((o) => o.name);
       const taps = options.record === false ? [] : compiled.taps;
       const results = await session.run(
-        { ...feeds, ...editFeeds(edits, this.#find, context), ...tapFeeds(compiled.taps, context) },
+        { ...feeds, ...this.editFeeds(edits, context), ...tapFeeds(compiled.taps, context) },
         {
           fetches: [...names, ...taps.map((t) => t.output)],
           answer: async ({ edit, hookPoint }, value) => {
@@ -120,15 +122,15 @@ export class HookedModel {
 
   /** The model as edits rewrite it; the inputs that they add are fed by `editFeeds`. For passes that need the graph, such as gradients. */
   edited(edits: readonly Edit[]): Model {
-    const called = edits.find((edit) => edit.call !== undefined);
-    if (called)
-      throw new TypeError(`HookedModel.edited: no graph holds what is called in JavaScript (${called.label}); leave it out`);
+    const callback = edits.find((edit) => edit.call !== undefined);
+    if (callback !== undefined)
+      throw new TypeError(`HookedModel.edited: "${callback.label}" runs in JavaScript and has no graph`);
     return this.#rewrite([], edits).model;
   }
 
   /** What edits feed at a place of a trajectory, by input of the model that `edited` gives. */
   editFeeds(edits: readonly Edit[], context: StepContext = { step: 0 }): Record<string, Tensor> {
-    return editFeeds(edits, this.#find, withItems(context, context.branches?.length ?? 1));
+    return editFeeds(edits, this.#find, context);
   }
 
   /** Compiles ahead, so that the first run does not wait. @returns the device it will run on */

@@ -2,7 +2,7 @@ import { int64, Rng, type Tensor } from "../../tensor/index.js";
 import { positionAxes } from "../axes.js";
 import type { HookPoint } from "../hook-point.js";
 import { reduceOver } from "../reduction.js";
-import type { Edit, RowContext } from "./edit.js";
+import { type Edit, itemsOf, type StepContext } from "./edit.js";
 import { limitedEdit, type UnlimitedEdit } from "./limited-edit.js";
 import type { EditOptions } from "./limits.js";
 import { aligned, alignedRows, operand, tensorText } from "./operand.js";
@@ -59,9 +59,9 @@ function ablation(pattern: string, by: Ablation): UnlimitedEdit {
       kind: "ablate value",
       label: `${pattern} ablated (bank ${tensorText(bank)}, seed ${by.seed})`,
       edited: fedValue,
-      feeds: (point, { items }) => ({
+      feeds: (point, context) => ({
         value: alignedRows(
-          items.map((item) => bank.row(rng.fork(item).int(entries))),
+          itemsOf(context, point.path).map((item) => bank.row(rng.fork(item).int(entries))),
           point,
         ),
       }),
@@ -76,11 +76,12 @@ function ablation(pattern: string, by: Ablation): UnlimitedEdit {
 }
 
 /** For each row another one of its branch: the next in a random circle, in which no row stands for itself. */
-function otherRows(point: HookPoint, { items, branches }: RowContext, weights: readonly number[], seed: number): number[] {
+function otherRows(point: HookPoint, context: StepContext, weights: readonly number[], seed: number): number[] {
+  const { branches } = context;
   if (point.axes[0] !== "batch") {
     throw new RangeError(`edit at ${point.path}: its rows cannot be told apart, its axes are [${point.axes.join(", ")}]`);
   }
-  const all = [...items.keys()];
+  const all = [...itemsOf(context, point.path).keys()];
   const others = [...all];
   for (const branch of new Set(branches ?? [undefined])) {
     const rows = all.filter((row) => branches?.[row] === branch);

@@ -3,7 +3,7 @@ import type { Tensor } from "../../tensor/index.js";
 import type { HookPoint } from "../hook-point.js";
 import { programEdit } from "../program-splice.js";
 import type { Break } from "../staged-session.js";
-import type { Edit, RowContext } from "./edit.js";
+import type { Edit, StepContext } from "./edit.js";
 
 /** Finds the hook points a pattern names. */
 export type FindHookPoints = (pattern: string) => readonly HookPoint[];
@@ -66,7 +66,7 @@ export function applyEdits(original: Graph, edits: readonly Edit[], find: FindHo
 }
 
 /** What the inputs of edits get at one run, but for results of calls. */
-export function editFeeds(edits: readonly Edit[], find: FindHookPoints, context: RowContext): Record<string, Tensor> {
+export function editFeeds(edits: readonly Edit[], find: FindHookPoints, context: StepContext): Record<string, Tensor> {
   const feeds: Record<string, Tensor> = {};
   edits.forEach((edit, i) => {
     for (const point of find(edit.pattern)) {

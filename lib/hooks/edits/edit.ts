@@ -21,20 +21,11 @@ export interface StepContext {
   readonly items?: readonly number[];
 }
 
-/** The context as edits get it, its rows numbered. */
-export type RowContext = StepContext & Required<Pick<StepContext, "items">>;
-
-/** The context of a run on `rows` rows with its items filled in. */
-export function withItems(context: StepContext, rows: number): RowContext {
-  const { branches, items } = context;
-  if (items !== undefined) return { ...context, items };
-  const count: Partial<Record<Branch, number>> = {};
-  const counted = branches?.map((branch) => {
-    const item = count[branch] ?? 0;
-    count[branch] = item + 1;
-    return item;
-  });
-  return { ...context, items: counted ?? Array.from({ length: rows }, (_, i) => i) };
+/** Which picture each row of the batch belongs to. @throws RangeError if neither items nor branches were told */
+export function itemsOf({ items, branches }: StepContext, path: string): readonly number[] {
+  if (items !== undefined) return items;
+  if (branches === undefined) throw new RangeError(`edit at ${path}: it tells pictures apart; pass context.items, one per row`);
+  return branches.map((branch, row) => branches.slice(0, row).filter((b) => b === branch).length);
 }
 
 /** A change of one or more activations. Numbers in it are fed at each run; only `structure` needs a new session. */
@@ -49,13 +40,13 @@ export interface Edit {
   /** The program behind a hook point; `input` makes the name of each required input it declares. */
   program(point: HookPoint, input: (name: string) => string): ActivationProgram;
   /** Values of those inputs, under their short names; of an edit with `call`, all but `result`. */
-  feeds(point: HookPoint, context: RowContext): Readonly<Record<string, Tensor>>;
+  feeds(point: HookPoint, context: StepContext): Readonly<Record<string, Tensor>>;
   /**
    * Of an edit made in JavaScript: what the program's input `result` gets, float32 of the activation's shape; undefined
    * leaves the activation as it is. Its program names the activation, in float32, `input("activation")`, and the graph
    * is cut behind that value.
    */
-  call?(activation: Activation<Tensor<"float32">>, context: RowContext): Promise<Tensor<"float32"> | undefined>;
+  call?(activation: Activation<Tensor<"float32">>, context: StepContext): Promise<Tensor<"float32"> | undefined>;
 }
 
 const identities = new WeakMap<object, number>();

@@ -2,7 +2,7 @@ import type { Dim } from "../../onnx/index.js";
 import type { GraphBuilder, Value } from "../../program/index.js";
 import type { DType, Tensor } from "../../tensor/index.js";
 import type { HookPoint } from "../hook-point.js";
-import type { Edit, RowContext, StepContext } from "./edit.js";
+import type { Edit, StepContext } from "./edit.js";
 import { type EditOptions, factorFeed, factorsOf, isSoft, limitsText, rowWeights } from "./limits.js";
 
 /** An input of an edit's program; by default float32 of the activation's rank with every axis left open. */
@@ -19,7 +19,7 @@ export interface UnlimitedEdit {
    * Values of the inputs that `edited` declares.
    * @param rows how far the edit reaches each row, one number for all where they share it: where 0, any value will do
    */
-  readonly feeds?: (point: HookPoint, context: RowContext, rows: readonly number[]) => Readonly<Record<string, Tensor>>;
+  readonly feeds?: (point: HookPoint, context: StepContext, rows: readonly number[]) => Readonly<Record<string, Tensor>>;
   /** True at calls where the edit changes nothing, if `edited` does not give every bit of x then. */
   readonly isIdle?: (context: StepContext, point: HookPoint) => boolean;
 }
@@ -31,7 +31,7 @@ export interface UnlimitedEdit {
 export function limitedEdit(pattern: string, edit: UnlimitedEdit, options: EditOptions): Edit {
   const named = factorsOf(options);
   const factors = edit.isIdle === undefined || named.includes("rows") ? named : (["rows", ...named] as const);
-  const weightsOf = (point: HookPoint, context: RowContext): number[] =>
+  const weightsOf = (point: HookPoint, context: StepContext): number[] =>
     edit.isIdle?.(context, point) ? [0] : rowWeights(point, options, context);
   return {
     pattern,

@@ -1,6 +1,6 @@
 import { float32, Tensor } from "../../tensor/index.js";
 import type { Axis, HookPoint } from "../hook-point.js";
-import type { Branch, RowContext, StepContext } from "./edit.js";
+import { type Branch, itemsOf, type StepContext } from "./edit.js";
 import { shapeText, strengthAt, tensorText } from "./operand.js";
 import { coverage, type Region, regionGrid } from "./region.js";
 
@@ -52,7 +52,7 @@ export function isSoft({ schedule, region }: EditOptions): boolean {
 }
 
 /** How far an edit reaches each row of the batch, 0 for not at all; one number where all rows share it. */
-export function rowWeights(point: HookPoint, options: EditOptions, context: RowContext): number[] {
+export function rowWeights(point: HookPoint, options: EditOptions, context: StepContext): number[] {
   const { branch, items } = options;
   const share = shareAt(point, options, context);
   if (branch === undefined && items === undefined) return [share];
@@ -62,13 +62,13 @@ export function rowWeights(point: HookPoint, options: EditOptions, context: RowC
   if (branch !== undefined && context.branches === undefined) {
     throw new RangeError(`edit at ${point.path}: branch "${branch}" needs a guided run; this one has no cond and uncond rows`);
   }
-  return context.items.map((item, row) => {
+  return itemsOf(context, point.path).map((item, row) => {
     const isReached = (branch ?? context.branches?.[row]) === context.branches?.[row] && (items?.includes(item) ?? true);
     return isReached ? share : 0;
   });
 }
 
-function shareAt(point: HookPoint, { steps, timesteps, when, schedule }: EditOptions, context: RowContext): number {
+function shareAt(point: HookPoint, { steps, timesteps, when, schedule }: EditOptions, context: StepContext): number {
   const timestep = (): number => {
     if (context.timestep !== undefined) return context.timestep;
     throw new RangeError(

@@ -1,6 +1,6 @@
 import { expectFloat32, float32, scalar, Tensor, tensorDigest } from "../../tensor/index.js";
 import type { HookPoint } from "../hook-point.js";
-import type { RowContext, StepContext } from "./edit.js";
+import type { StepContext } from "./edit.js";
 
 /** A number, or one that follows the trajectory. */
 export type Strength = number | ((context: StepContext) => number);
@@ -24,7 +24,7 @@ export function strengthAt(strength: Strength, context: StepContext, path: strin
 }
 
 /** The strength at a call as something to feed. */
-export function strengthFeed(strength: Strength, context: RowContext, { path }: HookPoint): Tensor<"float32"> {
+export function strengthFeed(strength: Strength, context: StepContext, { path }: HookPoint): Tensor<"float32"> {
   return scalar(strengthAt(strength, context, path));
 }
 

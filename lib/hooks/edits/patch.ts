@@ -1,7 +1,7 @@
 import { type Tensor, tensorDigest, toFloat32, zeros } from "../../tensor/index.js";
 import { type Activation, select } from "../activation.js";
 import type { Axis, HookPoint } from "../hook-point.js";
-import type { Branch, Edit, RowContext } from "./edit.js";
+import { type Branch, type Edit, itemsOf, type StepContext } from "./edit.js";
 import { limitedEdit } from "./limited-edit.js";
 import type { EditOptions } from "./limits.js";
 import { alignedRows, shapeText } from "./operand.js";
@@ -39,7 +39,7 @@ export function patch(pattern: string, recorded: Activation, options: PatchOptio
       edited: fedValue,
       feeds: (point, context, weights) => {
         const reached = (row: number): boolean => weights[weights.length === 1 ? 0 : row] !== 0;
-        const rows = context.items.map((own, row) => {
+        const rows = itemsOf(context, point.path).map((own, row) => {
           if (!reached(row)) return undefined;
           return recordedRow(source, point, {
             step: () => (step === "same" ? callOf(source, context) : step),
@@ -97,7 +97,7 @@ function recordedRow(
 }
 
 /** The row of the step axis that belongs to the model call under way, −1 if none does. */
-function callOf({ calls }: Activation, { step, call = step, timestep }: RowContext): number {
+function callOf({ calls }: Activation, { step, call = step, timestep }: StepContext): number {
   return calls?.findIndex((c) => c.step === step && c.timestep === timestep) ?? call;
 }
 

@@ -58,7 +58,7 @@ describe("on a linear network", () => {
     expect(rows("down_blocks.0")).toEqual([-10, -5]);
     expect(rows("mid_block")).toEqual([10, 10]);
     expect(result.at("mid_block").activation.data[8]).toBe(-3 * 8 - 1.5);
-    expect(result.manifest.edits).toEqual(["mid_block × 0.5"]);
+    expect(result.manifest.edits).toEqual(["mid_block × 0.5 (branch cond)"]);
   });
 
   it("the gradient of a square is taken where the network stands", async () => {

@@ -35,7 +35,7 @@ describe("call", () => {
       axes: ["batch", "channel", "y", "x"],
       path: "down_blocks.0",
       data: each((v) => 6 * v + 3),
-      context: { ...guided, items: [0, 0] },
+      context: guided,
     });
   });
   it("goes on with what is returned; a change in place alone does nothing", async () => {
@@ -87,6 +87,7 @@ describe("call", () => {
       g.scope("late", () => early.add(1)),
       "second",
     );
+    g.output(g.op("Sqrt", [g.scalar(9)]), "constant");
     await using both = new HookedModel(g.model());
     const x = float32([1, 2], [1, 2]);
     const edits = [at("late").call(({ tensor }) => plus(tensor, 10))];
@@ -117,6 +118,10 @@ describe("call", () => {
     expect(await y({ edits: [at("base").add(scalar(1))] })).toEqual([13, 21]);
     expect(await y({ edits: [at("base").call(({ tensor }) => plus(tensor, 1))] })).toEqual([13, 21]);
     expect(await y({ edits: [at("start").call(({ tensor }) => plus(tensor, 1))] })).toEqual([10, 18]);
+  });
+  it("has no place in a graph that is asked for as a whole", () => {
+    const shift = (): undefined => undefined;
+    expect(() => model.edited([at("mid_block").call(shift)])).toThrow(/"mid_block → shift .* runs in JavaScript/);
   });
   it("ends with the signal's reason when the run was withdrawn meanwhile", async () => {
     const abort = new AbortController();
