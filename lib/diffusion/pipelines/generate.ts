@@ -11,6 +11,7 @@ import type { GenerateOptions } from "./generate-options.js";
 import { Generation, type GenerationItem } from "./generation.js";
 import type { Pipeline } from "./pipeline.js";
 import { picturesFromPixels } from "./pixels.js";
+import { recipeOf } from "./run-recipe.js";
 import { startOf } from "./start.js";
 import { WatchedNetwork } from "./watched-network.js";
 
@@ -123,6 +124,7 @@ export async function generate(
     calls: network.calls,
     branches: network.branches,
     activations: network.recorder.activations(),
+    recipe: recipeOf(typeof prompt === "string" ? [prompt] : prompt, options, edits),
     manifest: {
       model: pipe.digest,
       pipelineClass: pipe.pipelineClass,

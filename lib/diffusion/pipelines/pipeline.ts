@@ -11,6 +11,7 @@ import { generate } from "./generate.js";
 import type { GenerateOptions } from "./generate-options.js";
 import type { Generation } from "./generation.js";
 import { picturesFromPixels, pixelsFromPictures } from "./pixels.js";
+import { optionsOf, readManifest, readRecipe } from "./run-recipe.js";
 
 /** How latents are scaled and laid out. */
 export interface LatentSpace {
@@ -141,6 +142,23 @@ export class Pipeline extends Displayed {
    */
   generate(prompt: string | readonly string[] = "", options: GenerateOptions = {}): Promise<Generation> {
     return generate(this, prompt, options);
+  }
+
+  /**
+   * The same run again, bit by bit where runtime and device are the same. Edits of the run are made again; those of this
+   * view are left out.
+   * @param run a generation, or the folder that its `save` wrote
+   * @param again options that hold functions or networks, which are not kept, and any that are to differ
+   * @throws RangeError if the run was another model's, or an option that was a function is not given again
+   */
+  async replay(run: Generation | string, again: GenerateOptions = {}): Promise<Generation> {
+    const recipe = typeof run === "string" ? await readRecipe(run) : run.recipe;
+    const { model } = typeof run === "string" ? await readManifest(run) : run.manifest;
+    if (model !== this.digest) {
+      const [theirs, ours] = [model, this.digest].map((digest) => String(digest).slice(0, 12));
+      throw new RangeError(`replay: the run was model ${theirs}'s, this pipeline is ${ours}; load the one that made it`);
+    }
+    return new Pipeline(this.#parts).generate(recipe.prompts, optionsOf(recipe, again));
   }
 
   /** Text states, [prompt, token, channel], as the network gets them. @throws TypeError if it gets none */
