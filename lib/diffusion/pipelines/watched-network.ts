@@ -86,7 +86,7 @@ export class WatchedNetwork {
     for (const [start, end] of rowRanges(items, batchSize)) {
       const given = (tensor: Tensor): Tensor => tensor.slice(start, end);
       const rows = (tensor: Tensor): Tensor =>
-        concatRows(branches.map((_, b) => tensor.slice(b * items + start, b * items + end)));
+        end - start === items ? tensor : concatRows(branches.map((_, b) => tensor.slice(b * items + start, b * items + end)));
       const { prediction, batch } = await this.#runRows({
         input: rows(input) as Tensor<"float32">,
         call: {
@@ -107,6 +107,7 @@ export class WatchedNetwork {
       this.calls.push(call);
       this.recorder.add(batches, call);
     }
+    if (predictions.length === 1) return predictions[0]!;
     // Batches hold some items of every branch; guidance wants all items of one branch, then of the other.
     const ofBranch = (p: Tensor<"float32">, b: number): Tensor<"float32"> => {
       const n = p.shape[0]! / branches.length;
