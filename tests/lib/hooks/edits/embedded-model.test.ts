@@ -21,6 +21,15 @@ describe("on the embedded model", () => {
       expect((await run(at(pattern).call(() => undefined))).latents.bytes, pattern).toEqual(plain.latents.bytes);
     }
   });
+  it("edits that change nothing change no bit, at every kind of hook point", async () => {
+    const plain = await run();
+    const block = "mid_block.attentions.0.transformer_blocks.0";
+    const inside = ["q", "scores", "probs", "z"].map((name) => `${block}.attn2.${name}`);
+    for (const pattern of [...inside, "mid_block:in", `${block}.attn2:update`, "down_blocks.0:res0", "sample", "out_sample"]) {
+      const edits = [at(pattern).scale(1), at(pattern).replace(3, { items: [1] }), at(pattern).call(({ tensor }) => tensor)];
+      expect((await run(...edits)).latents.bytes, pattern).toEqual(plain.latents.bytes);
+    }
+  });
   it("a run is patched with itself without a change, and words, heads and halves of the picture can be taken out", async () => {
     const plain = await run();
     const probs = plain.activations[`${attention}.probs`]!;
