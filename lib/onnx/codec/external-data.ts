@@ -15,6 +15,13 @@ export function externalFolderOf(data: ExternalData): string | undefined {
   return folders.get(data);
 }
 
+/** Names of the files beside a model that hold its weights, in order. */
+export function externalFilesOf(graph: Graph): string[] {
+  const names = new Set<string>();
+  for (const { data } of tensorsOf(graph)) if (data.kind === "external") names.add(data.location);
+  return [...names].sort();
+}
+
 /**
  * The initializer's elements: a view of its bytes, or read from its file.
  * @param folder the model's folder; may be left out for a model from `loadModel`

@@ -7,7 +7,7 @@ import {
   invert,
   loadTokenizer,
   Pipeline,
-  type Tokenizer,
+  type PromptTokenizer,
 } from "../../../../lib/diffusion/index.js";
 import { HookedModel } from "../../../../lib/hooks/index.js";
 import { closeRuntime } from "../../../../lib/runtime/index.js";
@@ -16,7 +16,7 @@ import { type GoldenRun, goldenRuns } from "../closed-form/goldens.js";
 import { controlNet, unet, vaeDecoder, vaeEncoder } from "../closed-form/networks.js";
 import { clipText } from "../closed-form/text-encoders.js";
 
-let tokenizer: Tokenizer;
+let tokenizer: PromptTokenizer;
 beforeAll(async () => {
   tokenizer = await loadTokenizer(fileURLToPath(new URL("../../../golden/clip-tokenizer", import.meta.url)));
 });
