@@ -24,6 +24,8 @@ export function callOptions({ call, ...golden }: GoldenRun): { prompt: string[];
       negativePrompt2: call.negative_prompt_2,
       negativePrompt3: call.negative_prompt_3,
       maxSequenceLength: call.max_sequence_length,
+      aestheticScore: call.aesthetic_score,
+      negativeAestheticScore: call.negative_aesthetic_score,
     }).filter(([, value]) => value !== undefined),
   );
   const prompt = each(call.class_labels === undefined ? (call.prompt ?? "") : [call.class_labels].flat().map(String));
@@ -45,6 +47,9 @@ export function callOptions({ call, ...golden }: GoldenRun): { prompt: string[];
       ...(call.guidance_rescale !== undefined && { guidanceRescale: call.guidance_rescale as number }),
       ...(call.true_cfg_scale !== undefined && { trueCfgScale: call.true_cfg_scale as number }),
       ...(negative != null && { negativePrompt: typeof negative === "string" ? negative : each(negative) }),
+      ...(call.strength !== undefined && { strength: call.strength as number }),
+      ...(golden.has("image") && { image: golden.float32("image") }),
+      ...(golden.has("mask") && { mask: golden.float32("mask") }),
       ...(call.eta !== undefined && { eta: call.eta as number }),
       ...(call.height !== undefined && { height: call.height as number, width: call.width as number }),
       decode: golden.has("picture"),

@@ -1,10 +1,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { type LoadOptions, load, type Pipeline } from "../../../../lib/diffusion/index.js";
 import { closeRuntime } from "../../../../lib/runtime/index.js";
-import { expectGolden, report } from "../closed-form/expect-golden.js";
+import { float32, toFloat32 } from "../../../../lib/tensor/index.js";
+import { callOptions, expectGolden, report } from "../closed-form/expect-golden.js";
 import { type WrittenFolder, writeFolder } from "../closed-form/folder.js";
 import { type GoldenRun, goldenRuns } from "../closed-form/goldens.js";
 import * as nets from "../closed-form/networks.js";
@@ -18,6 +19,7 @@ const vae = (scaling = 0.18215, shift?: number): WrittenFolder["networks"] => ({
     config: { ...vaeConfig, scaling_factor: scaling, ...(shift && { shift_factor: shift }) },
   },
 });
+const encoder: WrittenFolder["networks"] = { vae_encoder: { model: nets.vaeEncoder(), config: {} } };
 const unetConfig = { in_channels: 4, sample_size: 8, cross_attention_dim: 8 };
 
 const temporary: string[] = [];
@@ -82,22 +84,44 @@ holds(
   (golden) => stableDiffusion(golden),
 );
 
+holds("stable-diffusion-inpaint", ["4-ddim-0.7", "9-ddim-1.0", "9-euler-0.7"], (golden) => {
+  const channels = Number(golden.name[0]);
+  const { networks, ...rest } = stableDiffusion(golden, { channels }, { in_channels: channels });
+  return { ...rest, networks: { ...networks, ...encoder } };
+});
+
 holds("lcm", ["4-steps", "1-step", "in-stable-diffusion"], (golden) =>
   stableDiffusion(golden, { timestepCond: 8 }, { time_cond_proj_dim: 8 }),
 );
 holds("lcm", ["guided-batch"], (golden) => stableDiffusion(golden));
 
-const sdxl = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => ({
-  index: { _class_name: pipeline, force_zeros_for_empty_prompt: name !== "no-zeros" },
-  networks: {
-    unet: { model: nets.unet({ states: 20, textEmbeds: 10, timeIds: 6 }), config: { ...unetConfig, cross_attention_dim: 20 } },
-    text_encoder: { model: clipText({ hiddenStates: true }), config: {} },
-    text_encoder_2: { model: clipText({ width: 12, layers: 4, phase: 80, projection: 10, hiddenStates: true }), config: {} },
-    ...vae(0.13025),
-  },
-  tokenizers: { ...clip, tokenizer_2: "open-clip" },
-  scheduler,
-});
+const sdxl = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => {
+  const isRefiner = name.startsWith("refiner");
+  const width = isRefiner ? 12 : 20;
+  return {
+    index: {
+      _class_name: pipeline,
+      force_zeros_for_empty_prompt: name !== "no-zeros",
+      ...(isRefiner && { requires_aesthetics_score: true }),
+    },
+    networks: {
+      unet: {
+        model: nets.unet({ states: width, textEmbeds: 10, timeIds: isRefiner ? 5 : 6 }),
+        config: { ...unetConfig, cross_attention_dim: width },
+      },
+      ...(!isRefiner && { text_encoder: { model: clipText({ hiddenStates: true }), config: {} } }),
+      text_encoder_2: {
+        model: clipText({ width: 12, layers: 4, phase: 80, projection: 10, hiddenStates: true }),
+        config: {},
+      },
+      ...vae(0.13025),
+      ...encoder,
+    },
+    tokenizers: { ...(!isRefiner && clip), tokenizer_2: "open-clip" },
+    scheduler,
+  };
+};
+holds("sdxl-img2img", ["euler-0.5", "dpm-0.3", "turbo-0.5", "refiner-0.3"], sdxl);
 holds(
   "sdxl",
   [
@@ -168,12 +192,17 @@ const sd3 = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => {
       text_encoder_2: { model: clipText({ width: 10, layers: 4, phase: 80, projection: 8, hiddenStates: true }), config: {} },
       ...(hasT5 && { text_encoder_3: { model: t5Text(), config: {} } }),
       ...vae(1.5305, 0.0609),
+      ...encoder,
     },
     tokenizers: { ...clip, tokenizer_2: "open-clip", ...(hasT5 && { tokenizer_3: "t5" }) },
     scheduler,
   };
 };
-holds("sd3", ["euler", "no-guidance", "no-negative", "no-t5", "clip-skip-1", "prompts-apart", "dynamic-shift"], sd3);
+holds(
+  "sd3",
+  ["euler", "no-guidance", "no-negative", "no-t5", "clip-skip-1", "prompts-apart", "dynamic-shift", "img2img-0.5"],
+  sd3,
+);
 
 const flux = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => {
   const guided = name !== "schnell";
@@ -205,3 +234,57 @@ const pixart = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => ({
   scheduler,
 });
 holds("pixart", ["alpha", "alpha-no-sizes", "alpha-no-guidance", "alpha-batch", "sigma"], pixart);
+
+describe("controlnet equals Diffusers'", () => {
+  it.each(["single", "multi"])("%s, of a folder with the ControlNets in it", async (name) => {
+    const golden = goldenRuns("controlnet")[name]!;
+    const { networks, ...rest } = stableDiffusion(golden, { control: true });
+    const [first, second] = [0, 1].map((i) => ({ model: nets.controlNet(i), config: {} }));
+    const controlNets = { controlnet: first!, ...(name === "multi" && { controlnet_1: second! }) };
+    const pipe = await opened({ ...rest, networks: { ...networks, ...controlNets } });
+    const scales = [golden.call.controlnet_conditioning_scale ?? 1].flat() as number[];
+    const images = name === "multi" ? ["control.0", "control.1"] : ["control"];
+    const control = images.map((image, i) => ({ image: golden.float32(image), scale: scales[i]! }));
+    await expectGolden(pipe, golden, { control, height: 16, width: 24 });
+  });
+});
+
+describe("every condition", () => {
+  const cases: readonly [
+    family: string,
+    name: string,
+    of: (golden: GoldenRun) => WrittenFolder,
+    conditions: readonly string[],
+  ][] = [
+    ["stable-diffusion", "ddim", (g) => stableDiffusion(g), ["encoder_hidden_states"]],
+    ["sdxl", "euler", sdxl, ["encoder_hidden_states", "text_embeds", "time_ids"]],
+    [
+      "lcm",
+      "4-steps",
+      (g) => stableDiffusion(g, { timestepCond: 8 }, { time_cond_proj_dim: 8 }),
+      ["encoder_hidden_states", "timestep_cond"],
+    ],
+    ["sd3", "euler", sd3, ["encoder_hidden_states", "pooled_projections"]],
+    ["flux", "dev", flux, ["encoder_hidden_states", "pooled_projections", "guidance"]],
+    ["pixart", "alpha", pixart, ["encoder_hidden_states", "encoder_attention_mask", "resolution", "aspect_ratio"]],
+  ];
+  it.each(cases)("of %s reaches the network", async (family, name, of, conditions) => {
+    const golden = goldenRuns(family)[name]!;
+    const pipe = await opened(of(golden));
+    const { prompt, options } = callOptions(golden);
+    const quick = { ...options, steps: 1, guidanceScale: 1, decode: false };
+    const told = { branch: "cond", size: [16, 24], guidanceScale: 1, options: options.conditioning ?? {} } as const;
+    const { rows } = await pipe.conditioner.encode({ ...told, prompts: prompt });
+    const plain = await pipe.generate(prompt, quick);
+    expect(Object.keys(rows).sort()).toEqual([...conditions].sort());
+    for (const condition of conditions) {
+      const value = toFloat32(rows[condition]!);
+      const other = float32(
+        value.data.map((v, i) => (i === 0 ? 1 - v : v)),
+        value.shape,
+      );
+      const changed = await pipe.generate(prompt, { ...quick, condition: { [condition]: other } });
+      expect(changed.latents.data, condition).not.toEqual(plain.latents.data);
+    }
+  });
+});
