@@ -8,12 +8,19 @@ import { ModelFolderError } from "./model-folder-error.js";
 /** More numbers than this no state has; it would not fit memory many times over. */
 const maxStateNumbers = 2 ** 26;
 
+/** The state of a folder's network. */
+export interface StateSpace {
+  readonly space: LatentSpace;
+  /** Channels that the network takes [row, channel, y, x]: more than the latents' where it sees a mask and a picture besides. */
+  readonly networkChannels: number;
+}
+
 /**
  * The latents of a folder, or its pixels where it has no decoder. What a configuration does not say is told by the
  * network's input, else it is as in Stable Diffusion 1.
  * @throws ModelFolderError if the parts do not fit each other
  */
-export function latentSpaceOf(folder: DiffusersFolder, sample: ValueInfo, family: Family): LatentSpace {
+export function latentSpaceOf(folder: DiffusersFolder, sample: ValueInfo, family: Family): StateSpace {
   const { network, vae_decoder: decoder } = folder.networks;
   const isImage = sample.shape?.length === 4;
   const declared = (axis: number): number | undefined => {
@@ -49,9 +56,12 @@ export function latentSpaceOf(folder: DiffusersFolder, sample: ValueInfo, family
       `${channels}×${size}×${size}`,
     );
   }
-  if (decoder === undefined) return { channels, size, factor: 1, scale: 1, shift: 0, ...family.pixels };
+  const networkChannels = inputs / packing;
+  if (decoder === undefined) {
+    return { space: { channels, size, factor: 1, scale: 1, shift: 0, ...family.pixels }, networkChannels };
+  }
   const { config } = decoder;
-  return {
+  const space = {
     channels,
     size,
     factor: 2 ** (lengthIn(config, "block_out_channels", 4) - 1),
@@ -59,6 +69,7 @@ export function latentSpaceOf(folder: DiffusersFolder, sample: ValueInfo, family
     scale: nonZero(config.file, numberIn(config, "scaling_factor", 0.18215)),
     shift: numberIn(config, "shift_factor", 0),
   };
+  return { space, networkChannels };
 }
 
 /** Latent channels of a VAE that does not tell them: an inpainting network sees a mask and a picture besides. */

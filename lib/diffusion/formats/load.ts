@@ -1,19 +1,19 @@
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { pipeline as pipe } from "node:stream/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { HookedModel } from "../../hooks/index.js";
-import { externalFilesOf, type Model, type Shape } from "../../onnx/index.js";
+import type { Shape } from "../../onnx/index.js";
 import type { SessionOptions } from "../../runtime/index.js";
-import { Pipeline } from "../pipelines/pipeline.js";
+import type { NetworkInputs } from "../pipelines/network-inputs.js";
+import { type LatentSpace, Pipeline } from "../pipelines/pipeline.js";
 import { type DiffusersFolder, readDiffusersFolder } from "./diffusers-folder.js";
 import { families } from "./families.js";
 import { optionalCountIn } from "./folder-files.js";
 import { type HubOptions, isHubSource, resolveHubModel } from "./hub/index.js";
 import { latentSpaceOf } from "./latent-space.js";
 import { ModelFolderError } from "./model-folder-error.js";
-import { denoisingInputs, hooked, type OpenNetworkOptions, readModel } from "./open-network.js";
+import { denoisingInputs, hooked, type OpenNetworkOptions, type ReadModel, readModel } from "./open-network.js";
 import type { NetworkPart, TokenizerPart } from "./pipeline-classes.js";
 import { runDefaults, schedulerOf } from "./scheduler-of.js";
 import { loadTokenizer, type PromptTokenizer } from "./tokenizer.js";
@@ -59,42 +59,26 @@ export async function load(source: string, options: LoadOptions = {}): Promise<P
   const opening: OpenNetworkOptions = { session, maxSessions, note: (text) => notes.push(text) };
   const schedulerConfig = schedulerOf(folder, family.schedulerOptions);
 
-  const models = await mapValues(folder.networks, (network) => readModel(network, opening));
+  const read = await mapValues(folder.networks, (network) => readModel(network, opening));
   const tokenizers = await mapValues(folder.tokenizers, (path) => loadTokenizer(path));
   for (const part of Object.keys(tokenizers) as TokenizerPart[]) expectVocabulary(folder, part, tokenizers[part]!);
-  const inputs = denoisingInputs(folder.networks.network, models.network!);
-  const space = latentSpaceOf(folder, inputs.sample, family);
-  const text: Shape = [
-    "batch",
-    tokenizers.tokenizer?.maxLength,
-    optionalCountIn(folder.networks.network.config, "cross_attention_dim"),
-  ];
-  const latent: Shape = ["batch", space.channels, space.size, space.size];
-  const picture: Shape = ["batch", 3, space.size * space.factor, space.size * space.factor];
-  const state: Shape = [
-    "batch",
-    optionalCountIn(folder.networks.network.config, "in_channels") ?? space.channels,
-    space.size,
-    space.size,
-  ];
-  const encoderText = inputs.conditions.get("encoder_hidden_states");
-  const shapes: Readonly<Record<NetworkPart, (model: Model) => Record<string, Shape>>> = {
-    network: () => ({ [inputs.sample.name]: state, ...(encoderText && { [encoderText.name]: text }) }),
-    text_encoder: (model) => ({ [first(model)]: ["batch", tokenizers.tokenizer?.maxLength] }),
-    text_encoder_2: (model) => ({ [first(model)]: ["batch", tokenizers.tokenizer_2?.maxLength] }),
-    text_encoder_3: (model) => ({ [first(model)]: ["batch", tokenizers.tokenizer_3?.maxLength] }),
-    vae_decoder: (model) => ({ [first(model)]: latent }),
-    vae_encoder: (model) => ({ [first(model)]: picture }),
-  };
+  const inputs = denoisingInputs(folder.networks.network, read.network!.model);
+  const { space, networkChannels } = latentSpaceOf(folder, inputs.sample, family);
+  const axes = axesOf({ folder, inputs, tokenizers, space, networkChannels });
   const opened: Partial<Record<NetworkPart, HookedModel>> = {};
-  for (const [part, model] of Object.entries(models) as [NetworkPart, Model][]) {
-    opened[part] = hooked(folder.networks[part]!, model, shapes[part](model), opening);
+  for (const [part, { model }] of Object.entries(read) as [NetworkPart, ReadModel][]) {
+    opened[part] = hooked(folder.networks[part]!, model, axes[part](model.graph.inputs[0]!.name), opening);
   }
   const networks = opened as typeof opened & { network: HookedModel };
   const controlNets: HookedModel[] = [];
-  for (const network of folder.controlNets) controlNets.push(hooked(network, await readModel(network, opening), {}, opening));
+  const controlFiles: string[] = [];
+  for (const network of folder.controlNets) {
+    const { model, dataFiles } = await readModel(network, opening);
+    controlNets.push(hooked(network, model, {}, opening));
+    controlFiles.push(network.model, ...dataFiles);
+  }
   const conditioner = family.conditioner({ folder, networks, tokenizers, space });
-  const digest = await digestOf(folder, models);
+  const digest = await digestOf(folder, read, controlFiles);
   for (const note of notes) onNote(note);
   const layout = family.layout?.(folder);
   const more = [networks.text_encoder_2, networks.text_encoder_3].filter((network) => network !== undefined);
@@ -105,7 +89,7 @@ export async function load(source: string, options: LoadOptions = {}): Promise<P
     conditioner,
     moreTextEncoders: more,
     controlNets,
-    networkChannels: state[1] as number,
+    networkChannels,
     latentSpace: space,
     schedulerConfig,
     defaults: runDefaults(folder, conditioner),
@@ -118,8 +102,29 @@ export async function load(source: string, options: LoadOptions = {}): Promise<P
   });
 }
 
-function first({ graph }: Model): string {
-  return graph.inputs[0]!.name;
+/** What is known of the axes of each part's inputs; text encoders and autoencoders have one that matters, their first. */
+function axesOf(known: {
+  readonly folder: DiffusersFolder;
+  readonly inputs: NetworkInputs;
+  readonly tokenizers: Readonly<Partial<Record<TokenizerPart, PromptTokenizer>>>;
+  readonly space: LatentSpace;
+  readonly networkChannels: number;
+}): Readonly<Record<NetworkPart, (first: string) => Record<string, Shape>>> {
+  const { folder, inputs, tokenizers, space, networkChannels } = known;
+  const { channels, size, factor } = space;
+  const text = inputs.conditions.get("encoder_hidden_states");
+  const width = optionalCountIn(folder.networks.network.config, "cross_attention_dim");
+  return {
+    network: () => ({
+      [inputs.sample.name]: ["batch", networkChannels, size, size],
+      ...(text && { [text.name]: ["batch", tokenizers.tokenizer?.maxLength, width] }),
+    }),
+    text_encoder: (ids) => ({ [ids]: ["batch", tokenizers.tokenizer?.maxLength] }),
+    text_encoder_2: (ids) => ({ [ids]: ["batch", tokenizers.tokenizer_2?.maxLength] }),
+    text_encoder_3: (ids) => ({ [ids]: ["batch", tokenizers.tokenizer_3?.maxLength] }),
+    vae_decoder: (latent) => ({ [latent]: ["batch", channels, size, size] }),
+    vae_encoder: (picture) => ({ [picture]: ["batch", 3, size * factor, size * factor] }),
+  };
 }
 
 /** The values of an object, each made into another, one after the other. */
@@ -143,7 +148,11 @@ function expectVocabulary(folder: DiffusersFolder, part: TokenizerPart, tokenize
 }
 
 /** Digest of the networks' files with their weights and of the scheduler's configuration, in a fixed order. */
-async function digestOf(folder: DiffusersFolder, models: Readonly<Partial<Record<NetworkPart, Model>>>): Promise<string> {
+async function digestOf(
+  folder: DiffusersFolder,
+  read: Readonly<Partial<Record<NetworkPart, ReadModel>>>,
+  controlFiles: readonly string[],
+): Promise<string> {
   const order: readonly NetworkPart[] = [
     "network",
     "text_encoder",
@@ -152,13 +161,10 @@ async function digestOf(folder: DiffusersFolder, models: Readonly<Partial<Record
     "vae_decoder",
     "vae_encoder",
   ];
-  const files = order.flatMap((part) => {
-    const path = folder.networks[part]?.model;
-    return path === undefined ? [] : [path, ...externalFilesOf(models[part]!.graph).map((name) => join(dirname(path), name))];
-  });
+  const files = order.flatMap((part) => (read[part] ? [folder.networks[part]!.model, ...read[part].dataFiles] : []));
   const digest = createHash("sha256");
-  for (const file of [...files, ...folder.controlNets.map((n) => n.model), folder.scheduler.file]) {
-    if (existsSync(file)) await pipe(createReadStream(file), digest, { end: false });
+  for (const file of [...files, ...controlFiles, folder.scheduler.file]) {
+    if (existsSync(file)) for await (const chunk of createReadStream(file)) digest.update(chunk as Buffer);
   }
   return digest.digest("hex");
 }

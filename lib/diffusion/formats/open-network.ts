@@ -1,5 +1,15 @@
+import { dirname, join } from "node:path";
 import { HookedModel } from "../../hooks/index.js";
-import { type Dim, fromBfloat16, loadModel, type Model, type Shape, usesBfloat16 } from "../../onnx/index.js";
+import {
+  type Dim,
+  externalFilesOf,
+  fromBfloat16,
+  loadModel,
+  type Model,
+  type Shape,
+  usesBfloat16,
+  withSmallDataInside,
+} from "../../onnx/index.js";
 import type { SessionOptions } from "../../runtime/index.js";
 import { networkInputs } from "../pipelines/network-inputs.js";
 import type { Network } from "./diffusers-folder.js";
@@ -14,9 +24,18 @@ export interface OpenNetworkOptions {
   readonly note: (text: string) => void;
 }
 
+/** A network that was read. */
+export interface ReadModel {
+  readonly model: Model;
+  /** Paths of the files beside it that hold weights. */
+  readonly dataFiles: readonly string[];
+}
+
 /** A network's file, read; weights in bfloat16 are computed with in float32. */
-export async function readModel({ model: path }: Network, { note }: OpenNetworkOptions): Promise<Model> {
-  const model = await loadModel(path);
+export async function readModel({ model: path }: Network, { note }: OpenNetworkOptions): Promise<ReadModel> {
+  const loaded = await loadModel(path);
+  const dataFiles = externalFilesOf(loaded.graph).map((name) => join(dirname(path), name));
+  const model = await withSmallDataInside(loaded);
   if (model.graph.inputs.length === 0 || model.graph.outputs.length === 0) {
     throw new ModelFolderError(
       path,
@@ -24,9 +43,9 @@ export async function readModel({ model: path }: Network, { note }: OpenNetworkO
       `${model.graph.inputs.length} and ${model.graph.outputs.length}`,
     );
   }
-  if (!usesBfloat16(model.graph)) return model;
+  if (!usesBfloat16(model.graph)) return { model, dataFiles };
   note(`${path}: bfloat16 is computed in float32, for which the runtime has kernels`);
-  return { ...model, graph: fromBfloat16(model.graph) };
+  return { model: { ...model, graph: fromBfloat16(model.graph) }, dataFiles };
 }
 
 /**

@@ -104,6 +104,20 @@ async function checkExternal({ location, offset, length }: ExternalData, folder:
   return path;
 }
 
+/**
+ * The model with tensors of few bytes brought in from the files beside it: shapes and other arguments of operators must be
+ * in the model for shape inference, the runtime's too. Exporters that move everything out break that.
+ * @param thresholdBytes tensors of fewer are brought in
+ */
+export async function withSmallDataInside(model: Model, thresholdBytes = 1024): Promise<Model> {
+  const replacements = new Map<InitializerData, InitializerData>();
+  for (const { data } of tensorsOf(model.graph)) {
+    if (data.kind === "external" && data.length < thresholdBytes)
+      replacements.set(data, { kind: "bytes", bytes: await readBytes(data) });
+  }
+  return replacements.size === 0 ? model : replaceData(model, replacements);
+}
+
 /** Every tensor stored in a graph: initializers and tensor attributes, those of subgraphs too. */
 export function* tensorsOf(graph: Graph): Generator<Initializer, void, undefined> {
   yield* graph.initializers;

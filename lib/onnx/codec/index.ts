@@ -1,6 +1,6 @@
 export { dataTypeCodes, dtypeOfCode } from "./data-type.js";
 export { decodeModel } from "./decode.js";
 export { encodeModel } from "./encode.js";
-export { externalFilesOf, externalFolderOf, readInitializer, tensorsOf } from "./external-data.js";
+export { externalFilesOf, externalFolderOf, readInitializer, tensorsOf, withSmallDataInside } from "./external-data.js";
 export { loadModel, type SaveModelOptions, saveModel } from "./files.js";
 export { ModelFormatError } from "./model-format-error.js";
