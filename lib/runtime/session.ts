@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
-import { encodeModel, externalFolderOf, type Model, type ValueInfo } from "../onnx/index.js";
+import { encodeModel, externalFolderOf, type Model, tensorsOf, type ValueInfo } from "../onnx/index.js";
 import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
 import type {
   Backend,
@@ -222,7 +222,7 @@ function fileBytes(path: string): number {
 function externalDataOf(model: Model, given: SessionOptions["externalData"], name: string): SessionOptions["externalData"] {
   if (typeof given === "string") return given;
   let folder: string | undefined;
-  for (const { name: initializer, data } of model.graph.initializers) {
+  for (const { name: initializer, data } of tensorsOf(model.graph)) {
     if (data.kind !== "external" || (given && data.location in given)) continue;
     const from = externalFolderOf(data);
     if (from === undefined || given || (folder !== undefined && from !== folder)) {

@@ -6,6 +6,7 @@ import type { InitializerData, Model } from "../graph.js";
 import { decodeModel } from "./decode.js";
 import { encodeModel } from "./encode.js";
 import { attachFolder, chunksOf, readBytes, replaceData, tensorsOf } from "./external-data.js";
+import { hiddenLocations } from "./hidden-locations.js";
 import { ModelFormatError } from "./model-format-error.js";
 
 /** Protobuf's limit for one file. */
@@ -20,6 +21,12 @@ const alignment = 64;
  */
 export async function loadModel(path: string): Promise<Model> {
   const model = decodeModel(await readWhole(path), path);
+  for (const location of hiddenLocations(model)) {
+    throw new ModelFormatError(
+      `loadModel: a tensor of an element type that is not known here, or inside a function, is in the file "${location}"; keep it in the model`,
+      { path },
+    );
+  }
   await attachFolder(model.graph, dirname(path));
   return model;
 }
