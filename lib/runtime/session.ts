@@ -8,6 +8,7 @@ import {
   externalFolderOf,
   loadModel,
   type Model,
+  tensorsOf,
   type ValueInfo,
 } from "../onnx/index.js";
 import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
@@ -235,7 +236,7 @@ function nameOf(model: Model | Uint8Array | string): string {
 function externalDataOf(model: Model, given: SessionOptions["externalData"], name: string): SessionOptions["externalData"] {
   if (typeof given === "string") return given;
   let folder: string | undefined;
-  for (const { name: initializer, data } of model.graph.initializers) {
+  for (const { name: initializer, data } of tensorsOf(model.graph)) {
     if (data.kind !== "external" || (given && data.location in given)) continue;
     const from = externalFolderOf(data);
     if (from === undefined || given || (folder !== undefined && from !== folder)) {

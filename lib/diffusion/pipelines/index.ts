@@ -9,5 +9,6 @@ export * from "./interpolation.js";
 export * from "./inversion.js";
 export * from "./inversion-errors.js";
 export * from "./null-text.js";
-export { type LatentSpace, Pipeline, type PipelineParts } from "./pipeline.js";
+export { type LatentSpace, Pipeline, type PipelineParts, type RunDefaults } from "./pipeline.js";
 export type { ImageInput, StartRecord } from "./start.js";
+export type { StateLayout } from "./state-layout.js";

@@ -250,9 +250,9 @@ describe("load", () => {
     ["no JSON", (f: string) => writeFile(join(f, "model_index.json"), "{"), "model_index.json", '"{"'],
     [
       "another pipeline",
-      (f: string) => writeFile(join(f, "model_index.json"), '{"_class_name":"FluxPipeline"}'),
+      (f: string) => writeFile(join(f, "model_index.json"), '{"_class_name":"StableDiffusonPipeline"}'),
       "model_index.json",
-      '"FluxPipeline"',
+      '"StableDiffusonPipeline"',
     ],
     [
       "a wrong field",
