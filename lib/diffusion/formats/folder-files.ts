@@ -34,9 +34,14 @@ export async function fileInside(root: string, relative: string, fix?: string): 
 
 /** Names in a folder that really lies in another one. @throws ModelFolderError as `fileInside` */
 export async function namesInside(root: string, relative: string): Promise<string[]> {
+  return (await readdir(await folderInside(root, relative))).sort();
+}
+
+/** The path of a folder that really lies in another one. @throws ModelFolderError if a link leads out */
+export async function folderInside(root: string, relative: string): Promise<string> {
   const path = join(root, relative);
   await expectInside(root, path, await realpath(path));
-  return (await readdir(path)).sort();
+  return path;
 }
 
 async function expectInside(root: string, path: string, real: string): Promise<void> {

@@ -37,8 +37,13 @@ async function fuzz({ seeds, names, seed, from, to }: FuzzRequest): Promise<void
     const watched = ["canary.bin", "canary.json"].map((file) => join(root, file));
     for (const file of ["canary.bin", "model.onnx", "link", ...data]) watched.push(join(elsewhere, file));
     for (const file of watched) await writeFile(file, new Uint8Array(1 << 14).fill(0x55));
+    const twin = join(root, "twin");
+    await cp(folder, twin, { recursive: true });
+    for (const entry of await readdir(twin, { recursive: true, withFileTypes: true })) {
+      if (entry.isFile()) watched.push(join(entry.parentPath, entry.name));
+    }
     const canaries = watched.slice(0, 2);
-    const changes = [await mutate(rng, folder, canaries)];
+    const changes = [await mutate(rng, folder, canaries, twin)];
     process.send!({ begun: i, what: `${name}/${changes.join("; ")}` } satisfies FuzzReport);
     // A file's time of access tells whether anybody, native code too, read it.
     for (const file of watched) await utimes(file, long, long);

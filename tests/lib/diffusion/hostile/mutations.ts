@@ -3,8 +3,13 @@ import { basename, dirname, join, relative } from "node:path";
 import type { Rng } from "../../../../lib/tensor/index.js";
 import { everyField, type Field, parse, write } from "./protobuf.js";
 
-/** Breaks a folder in one way, drawn at random. @returns what was done, in words */
-export async function mutate(rng: Rng, folder: string, canaries: readonly string[]): Promise<string> {
+/**
+ * Breaks a folder in one way, drawn at random.
+ * @param canaries files outside that it is to be led to
+ * @param twin a copy of the folder outside
+ * @returns what was done, in words
+ */
+export async function mutate(rng: Rng, folder: string, canaries: readonly string[], twin: string): Promise<string> {
   const files = (await readdir(folder, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
@@ -12,7 +17,7 @@ export async function mutate(rng: Rng, folder: string, canaries: readonly string
   const some = (pattern: RegExp): string => rng.choice(files.filter((file) => pattern.test(file)));
   const how = rng.choice(mutators);
   const file = how.of === undefined ? rng.choice(files) : some(how.of);
-  return `${relative(folder, file)}: ${await how.change({ rng, file, folder, files, canaries })}`;
+  return `${relative(folder, file)}: ${await how.change({ rng, file, folder, files, canaries, twin })}`;
 }
 
 interface Chance {
@@ -21,6 +26,7 @@ interface Chance {
   readonly folder: string;
   readonly files: readonly string[];
   readonly canaries: readonly string[];
+  readonly twin: string;
 }
 
 interface Mutator {
@@ -64,10 +70,19 @@ const garbage = async ({ rng, file }: Chance): Promise<string> => {
   return "random bytes";
 };
 
-const replaceEntry = async ({ rng, file, folder, canaries }: Chance): Promise<string> => {
+const replaceEntry = async ({ rng, file, folder, canaries, twin }: Chance): Promise<string> => {
   const target = rng.int(3) === 0 ? dirname(file) : file;
   if (target === folder) return "left alone";
-  const kind = rng.choice(["nothing", "a folder", "a link out", "a link to itself", "a link to a folder out", "another name"]);
+  const kind = rng.choice([
+    "nothing",
+    "a folder",
+    "a link out",
+    "a link to itself",
+    "a link to a folder out",
+    "a link to its twin outside",
+    "a link to its twin outside",
+    "another name",
+  ]);
   if (kind === "another name") {
     await rename(target, `${target}.old`);
     return kind;
@@ -76,6 +91,7 @@ const replaceEntry = async ({ rng, file, folder, canaries }: Chance): Promise<st
   if (kind === "a folder") await mkdir(target);
   if (kind === "a link out") await symlink(rng.choice(canaries), target);
   if (kind === "a link to itself") await symlink(target, target);
+  if (kind === "a link to its twin outside") await symlink(join(twin, relative(folder, target)), target);
   if (kind === "a link to a folder out") await symlink(dirname(canaries[0]!), target);
   return `${relative(folder, target)} is ${kind}`;
 };
