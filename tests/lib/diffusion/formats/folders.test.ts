@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -172,6 +172,24 @@ describe("folders as exporters have written them", () => {
     expect([bare.pipelineClass, ...notes]).toEqual(["UNet2DModel", expect.stringMatching(/DDPM's.*is assumed/)]);
     await cp(join(folder, "scheduler", "scheduler_config.json"), join(folder, "unet", "scheduler_config.json"));
     await expectGolden(await open(join(folder, "unet")), goldenRuns("pixels")["edm-euler"]!);
+  });
+
+  it("of latent diffusion without text open, their decoder in vqvae; statistics of channels scale its latents", async () => {
+    const config = { latent_channels: 4, block_out_channels: [4, 8], scaling_factor: 0.5 };
+    const latents = { ...config, latents_mean: [1, 2, 3, 4], latents_std: [1, 0.5, 0.25, 2] };
+    const unet = { model: reshaped(nets.dit(4), {}), config: { in_channels: 4, sample_size: 8, num_class_embeds: 1000 } };
+    const folder = await written({
+      index: { _class_name: "LDMPipeline" },
+      networks: { unet, vqvae: { model: nets.vaeDecoder(), config: latents } },
+      scheduler: { _class_name: "DDIMScheduler" },
+    });
+    const pipe = await open(folder);
+    expect(pipe.latentSpace).toEqual({ channels: 4, size: 8, factor: 2, scale: [0.5, 1, 2, 0.25], shift: [1, 2, 3, 4] });
+    expect((await pipe.generate("7", { steps: 2 })).pixels!.shape).toEqual([1, 3, 16, 16]);
+    await writeJson(join(folder, "vqvae", "config.json"), { ...latents, latents_std: [1, 0, 1, 1] });
+    await expect(open(folder)).rejects.toThrow(/"latents_std" other than 0/);
+    await writeJson(join(folder, "vqvae", "config.json"), { ...latents, latents_mean: [1] });
+    await expect(open(folder)).rejects.toThrow(/4 numbers "latents_mean", found \[1\]/);
   });
 
   it("of score SDEs show pixels in 0…1 as they are", async () => {
@@ -368,6 +386,15 @@ describe("what cannot be opened", () => {
       "a text encoder without its tokenizer",
       (f) => rm(join(f, "tokenizer"), { recursive: true }),
       /tokenizer: expected a folder, found nothing/,
+    ],
+    [
+      "a tokenizer that a link brings from outside",
+      async (f) => {
+        await rename(join(f, "tokenizer"), `${f}-tokenizer`);
+        temporary.push(`${f}-tokenizer`);
+        await symlink(`${f}-tokenizer`, join(f, "tokenizer"));
+      },
+      /expected a file inside the model folder, found a link to/,
     ],
     [
       "another number of channels",
