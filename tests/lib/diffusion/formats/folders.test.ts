@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { families } from "../../../../lib/diffusion/formats/families.js";
 import { type LoadOptions, load, ModelFolderError, type Pipeline, pipelineClasses } from "../../../../lib/diffusion/index.js";
 import { schedulerClasses } from "../../../../lib/diffusion/schedules/index.js";
+import { at } from "../../../../lib/hooks/index.js";
 import { encodeModel, fromBfloat16, type Graph, initializerOf, type Model, type Shape } from "../../../../lib/onnx/index.js";
 import { GraphBuilder } from "../../../../lib/program/index.js";
 import { closeRuntime } from "../../../../lib/runtime/index.js";
@@ -108,6 +109,14 @@ describe("folders as exporters have written them", () => {
     const same = await expectGolden(free, goldenRuns("stable-diffusion")["euler-batch"]!, { capture: ["sample"], decode: true });
     expect(worstOf(tensor, same.activations.sample!.tensor)).toBeLessThan(1e-5);
     expect(worstOf(run.pixels!, same.pixels!)).toBeLessThan(1e-5);
+    // Edits find the rows that they are for, in whichever run those are.
+    const prompts = ["a cat", "a photo", "world"];
+    const edits = [at("out_sample").scale(0.5, { branch: "uncond" })];
+    const edited = { steps: 2, seeds: [1, 2, 3], edits, decode: false } as const;
+    const [one, other] = [await pipe.generate(prompts, edited), await free.generate(prompts, edited)];
+    expect(worstOf(one.latents, other.latents)).toBeLessThan(1e-5);
+    const plain = await free.generate(prompts, { ...edited, edits: [] });
+    expect(worstOf(one.latents, plain.latents)).toBeGreaterThan(0.01);
   });
 
   it("for one size alone say so, and have it by default", async () => {
