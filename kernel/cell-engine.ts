@@ -6,7 +6,7 @@ import { MAGIC_NAMES, type MagicCell, type MagicHost, parseMagics, runMagics, us
 import type { CellEvent, CommInfo, CommMessage, Completeness, Completion, EngineRequest, InputQuestion } from "./messages.js";
 import { NOTEBOOK_RUNTIME, type NotebookRuntime } from "./notebook-runtime.js";
 import { RunningCell, RunningCells } from "./running-cell.js";
-import { type Conversion, type Converter, loadTslab, splitSourceMaps, type Tslab } from "./typescript-shim.js";
+import { type Conversion, type Converter, isMalformed, loadTslab, splitSourceMaps, type Tslab } from "./typescript-shim.js";
 import { displayValue, encodeBundle } from "./value-display.js";
 
 /** Entry of the document's state that says: plotly.js is in there. */
@@ -162,8 +162,10 @@ export class CellEngine {
   isComplete(code: string): Completeness {
     const { magics, code: typescript, body } = parseMagics(code);
     if (body !== undefined) return /\n\s*$/.test(body) ? { status: "complete" } : { status: "incomplete", indent: "" };
-    const { completed, indent } = this.#tslab.isCompleteCode(magics.length === 0 ? typescript : typescript.trimStart());
-    return completed ? { status: "complete" } : { status: "incomplete", indent: indent ?? "" };
+    const cell = magics.length === 0 ? typescript : typescript.trimStart();
+    const { completed, indent = "" } = this.#tslab.isCompleteCode(cell);
+    if (!completed) return { status: "incomplete", indent };
+    return { status: isMalformed(cell) ? "invalid" : "complete" };
   }
 
   close(): void {

@@ -42,15 +42,17 @@ export class History {
   }
 }
 
-/** Whether all of `text` fits a pattern in which `*` stands for anything and `?` for one character; in linear memory and at
- * worst quadratic time, which a regular expression would not promise for a pattern from outside. */
+/** Whether all of `text` fits a pattern in which `*` stands for anything, `?` for one character and `[ab]`, `[a-z]`, `[^a]` for
+ * one of those (or none of them). At worst in quadratic time, which a regular expression from outside would not promise. */
 export function matchesGlob(text: string, pattern: string): boolean {
+  const parts = pattern.match(/\[\^?\]?[^\]]*\]|./gsu) ?? [];
+  const characters = [...text];
   let [at, next, star, retry] = [0, 0, -1, 0];
-  while (at < text.length) {
-    if (pattern[next] === "*") {
+  while (at < characters.length) {
+    if (parts[next] === "*") {
       star = next++;
       retry = at;
-    } else if (next < pattern.length && (pattern[next] === "?" || pattern[next] === text[at])) {
+    } else if (next < parts.length && fits(characters[at]!, parts[next]!)) {
       at++;
       next++;
     } else if (star >= 0) {
@@ -58,6 +60,15 @@ export function matchesGlob(text: string, pattern: string): boolean {
       at = ++retry;
     } else return false;
   }
-  while (pattern[next] === "*") next++;
-  return next === pattern.length;
+  while (parts[next] === "*") next++;
+  return next === parts.length;
+}
+
+function fits(character: string, part: string): boolean {
+  if (part === "?" || part === character) return true;
+  if (part.length < 3) return false;
+  const negated = part[1] === "^";
+  const ranges = part.slice(negated ? 2 : 1, -1).match(/.-.|./gsu) ?? [];
+  const isOne = ranges.some((range) => character >= range[0]! && character <= range.at(-1)!);
+  return isOne !== negated;
 }

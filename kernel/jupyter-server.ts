@@ -231,6 +231,8 @@ export class JupyterServer {
     const label = stored ? `cell[${count}]` : `hidden[${++this.#hidden}]`;
     const onInput = content.allow_stdin === true ? (question: InputQuestion) => this.#ask(question, message) : undefined;
     const { ok, died } = await engine.execute(code, { label, onEvent, silent, cellId, onInput });
+    // What it has asked last may never have been answered.
+    this.#questions = Promise.resolve();
     this.#answer = undefined;
     if (died) this.#engine = undefined;
     if (!ok) {

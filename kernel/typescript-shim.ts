@@ -275,6 +275,15 @@ function quietInPackages(system: ts.System): ts.System {
   return system;
 }
 
+/** Whether nothing that is typed behind it could make this TypeScript. */
+export function isMalformed(code: string): boolean {
+  const { diagnostics = [] } = ts.transpileModule(code, {
+    reportDiagnostics: true,
+    compilerOptions: { target: ts.ScriptTarget.ESNext, module: ts.ModuleKind.ESNext },
+  });
+  return diagnostics.length > 0;
+}
+
 const MAP_PREFIX = "//# sourceMappingURL=data:application/json;base64,";
 
 /** Takes the source maps off converted code: a cell is compiled in two steps, so there are two, the last step's first. */
