@@ -181,7 +181,7 @@ function sign(key: string, parts: readonly string[]): string {
   return hmac.digest("hex");
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const server = net.createServer();
     server.listen(0, "127.0.0.1", () => {

@@ -405,8 +405,8 @@ describe("security", () => {
     await client.execute("'afterwards'");
     expect(client.received.filter((message) => message.parent === forged)).toEqual([]);
     expect(client.received.filter((message) => message.parent === id && message.type === "execute_reply")).toHaveLength(1);
-    while (!client.stderr.includes("dropped")) await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(client.stderr).toContain("tweedie: messages dropped so far: 1 malformed, 1 forged, 1 replayed\n");
+    const told = "tweedie: messages dropped so far: 1 malformed, 1 forged, 1 replayed\n";
+    while (!client.stderr.includes(told)) await new Promise((resolve) => setTimeout(resolve, 100));
   });
 
   test("1 000 mutated messages, half of them rightly signed, do not keep the kernel from answering", async () => {
