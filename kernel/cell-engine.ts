@@ -193,9 +193,14 @@ export class CellEngine {
     this.#options.uninterruptible(() => {
       if (this.#current !== cell) return;
       this.#current = undefined;
-      if (error !== undefined) this.#options.emit(cell.id, { type: "error", ...this.#sources.describe(error) });
-      else if (result) this.#options.emit(cell.id, result);
-      this.#options.ended(cell.id, error === undefined);
+      let failure = error;
+      try {
+        if (failure === undefined && result) this.#options.emit(cell.id, result);
+      } catch (unsendable) {
+        failure = unsendable;
+      }
+      if (failure !== undefined) this.#options.emit(cell.id, { type: "error", ...this.#sources.describe(failure) });
+      this.#options.ended(cell.id, failure === undefined);
     });
   }
 

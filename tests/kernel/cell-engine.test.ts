@@ -72,6 +72,15 @@ describe("values", () => {
     expect(events).toEqual([{ type: "execute_result", data: { "text/plain": "me", "image/png": "AQID" }, metadata: {} }]);
   });
 
+  test("a value that cannot be sent, or whose display fails, is an error of the cell", async () => {
+    const display = (data: string) => `({ [Symbol.for('Jupyter.display')]: () => ${data} })`;
+    expect((await run(display("({ 'application/json': 1n })"))).error).toMatchObject({ ename: "TypeError" });
+    expect((await run(display("{ throw new RangeError('no picture'); }"))).error).toMatchObject({ evalue: "no picture" });
+    const shown = await run(`import { display } from 'tslab'; display.raw('application/json', { n: 1n }); 1`);
+    expect(shown.error).toMatchObject({ ename: "TypeError" });
+    expect((await run("'alive'")).result).toBe("'alive'");
+  });
+
   test("an arquero table is shown as a table whose text cannot become markup", async () => {
     const { events } = await run("import { table } from 'arquero';\ntable({ n: [1, 2], s: ['<b>', 'x'] })");
     expect(events).toMatchObject([
