@@ -53,7 +53,7 @@ export interface SessionOptions {
   readonly externalData?: string | Readonly<Record<string, Uint8Array>>;
   /** Most bytes that opening, or one run, may be expected to take. */
   readonly memoryBudgetBytes?: number;
-  /** Withdraws the opening. */
+  /** Withdraws the opening; default that of the notebook cell. */
   readonly signal?: AbortSignal;
   /** How errors call the model; default its file's or its graph's name. */
   readonly name?: string;
@@ -66,7 +66,7 @@ export interface RunOptions {
   readonly fetches?: readonly string[];
   /** Outputs that stay with the runtime and come back as `ResidentTensor`. */
   readonly retain?: readonly string[];
-  /** Withdraws a run that has not started; one that has is finished and its result dropped. */
+  /** Withdraws a run that has not started; one that has is finished and its result dropped. Default that of the cell. */
   readonly signal?: AbortSignal;
 }
 
