@@ -57,7 +57,7 @@ export class CellEngine {
   readonly #comms = new Comms((message) => this.#emit(message));
   readonly #cells = new RunningCells();
   readonly #answers = new Map<number, (answer: string) => void>();
-  /** The notebook cell whose output carries plotly.js. */
+  /** The notebook cell whose output carries plotly.js: its id, or its code. */
   #libraryCell: string | undefined;
   #declarations = BUILT_IN;
   #questions = 0;
@@ -78,9 +78,10 @@ export class CellEngine {
   /** Starts a cell; `ended` is called when it has run, its result or error having been emitted.
    * `label` stands for the cell in error messages, for instance `cell[3]`. */
   execute(request: CellRequest): void {
-    const { cellId } = request;
+    // A front end that does not name its cells is likely to run the same code in the same one.
+    const { cellId = request.code } = request;
     // A cell that runs again replaces its outputs, also one that brought plotly.js into the document.
-    if (cellId !== undefined && cellId === this.#libraryCell) this.#documentState.delete(LIBRARY);
+    if (cellId === this.#libraryCell) this.#documentState.delete(LIBRARY);
     const hadLibrary = this.#documentState.has(LIBRARY);
     const cell = new RunningCell(request.id, request.allowInput);
     this.#start(cell, async () => {

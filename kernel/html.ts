@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import MarkdownIt, { type MarkdownIt as Markdown } from "markdown-it";
-import { plotlyLoader } from "../lib/figures/document.js";
+import { plotlyLoader, withoutLibrary } from "../lib/figures/document.js";
 import { highlightTypeScript } from "./highlight.js";
 import { HTML_STYLE } from "./html-style.js";
 import type { MimeBundle } from "./messages.js";
@@ -45,7 +45,7 @@ export function notebookToHtml(notebook: Notebook, options: HtmlOptions): string
     .flatMap((output) => ("data" in output ? [output.data] : []));
   // Wherever in the notebook the library came along: in the page it stands once, before everything that draws.
   const library = plotlyLoader(true);
-  const hasFigures = bundles.some((data) => PLOTLY in data || String(data["text/html"] ?? "").includes(library));
+  const hasFigures = bundles.some((data) => PLOTLY in data || /tweedieFigures/.test(String(data["text/html"] ?? "")));
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -59,7 +59,7 @@ ${hasFigures ? library : ""}
 </head>
 <body>
 <main>
-${cells.replaceAll(library, "")}
+${withoutLibrary(cells)}
 <footer>Made with tweedie.</footer>
 </main>
 ${cells.includes(FIGURE) ? `<script>${DRAW_FIGURES}</script>` : ""}

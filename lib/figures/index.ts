@@ -12,7 +12,14 @@ export {
 export { type BarSeries, type BarsOptions, barsWithIntervals, type Estimate } from "./bars-with-intervals.js";
 export { type ConfusionMatrixOptions, confusionMatrix } from "./confusion-matrix.js";
 export { type DenoisedOverTimeOptions, type DenoisingFilm, denoisedOverTime } from "./denoised-over-time.js";
-export { type Displayable, Displayed, type DisplayedObject, jupyterDisplay, type MimeBundle } from "./document.js";
+export {
+  type Displayable,
+  Displayed,
+  type DisplayedObject,
+  jupyterDisplay,
+  type MimeBundle,
+  withoutLibrary,
+} from "./document.js";
 export { type Curve, downsample, type Histogram, histogram, type Numbers, smooth } from "./downsample.js";
 export { type EmbeddingScatterOptions, embeddingScatter } from "./embedding-scatter.js";
 export { convergenceOrder, type ErrorCurve, type ErrorCurvesOptions, errorCurves } from "./error-curves.js";

@@ -1,5 +1,12 @@
 import { inspect } from "node:util";
-import { type Displayable, documentId, jupyterDisplay, type MimeBundle } from "../figures/document.js";
+import {
+  type Displayable,
+  documentId,
+  forgetLibrary,
+  jupyterDisplay,
+  type MimeBundle,
+  plotlyLoader,
+} from "../figures/document.js";
 import { type ColumnSource, table } from "../figures/table.js";
 import { notebookRuntime } from "./runtime.js";
 
@@ -23,6 +30,16 @@ export function show(...values: readonly unknown[]): void {
     if (bundle instanceof Promise) showLater(bundle);
     else emit(bundle);
   }
+}
+
+/**
+ * Brings plotly.js into the notebook again, after the output that held it has been cleared: figures that were opened as still
+ * pictures come alive.
+ */
+export function restoreFigures(): void {
+  forgetLibrary();
+  const data = { "text/html": `${plotlyLoader()}<small>plotly.js for the figures of this notebook</small>`, "text/plain": "" };
+  notebookRuntime()?.display({ data, metadata: {}, transient: {} });
 }
 
 function emit(data: MimeBundle, id?: string, update = false): void {

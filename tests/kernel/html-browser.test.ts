@@ -93,7 +93,7 @@ describe("the first notebook, with less of everything,", () => {
 
   test("runs to its end, and what it shows carries Plotly once", () => {
     expect(bundles().filter((data) => PLOTLY in data).length).toBeGreaterThanOrEqual(8);
-    const carriers = (text: string) => text.split("window.tweedieFigures=").length - 1;
+    const carriers = (text: string) => text.split("<script data-tweedie-library>").length - 1;
     expect(
       carriers(
         bundles()
