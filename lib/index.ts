@@ -55,8 +55,10 @@ export {
 } from "./features/index.js";
 export {
   activationMaps,
+  arraySummary,
   attentionOverPicture,
   attributionOverPicture,
+  audio,
   barsWithIntervals,
   confusionMatrix,
   denoisedOverTime,

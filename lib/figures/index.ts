@@ -1,4 +1,5 @@
 export { type ActivationMapsOptions, activationMaps } from "./activation-maps.js";
+export { type ArrayFacts, arrayFacts, arraySummary, typedArraySummary } from "./array-summary.js";
 export {
   type AttentionOverPicture,
   type AttentionOverPictureOptions,
@@ -9,6 +10,7 @@ export {
   type AttributionOverPictureOptions,
   attributionOverPicture,
 } from "./attribution-over-picture.js";
+export { Audio, audio } from "./audio.js";
 export { type BarSeries, type BarsOptions, barsWithIntervals, type Estimate } from "./bars-with-intervals.js";
 export { type ConfusionMatrixOptions, confusionMatrix } from "./confusion-matrix.js";
 export { type DenoisedOverTimeOptions, type DenoisingFilm, denoisedOverTime } from "./denoised-over-time.js";

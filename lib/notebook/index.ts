@@ -1,7 +1,8 @@
 export { currentSignal } from "../runtime/task.js";
+export { bundleOf } from "./display-value.js";
 export { type Live, type LiveOptions, live } from "./live.js";
 export { escapeMarkdown, html, MarkdownBlock, md } from "./markup.js";
 export { type Progress, type ProgressOptions, progress } from "./progress.js";
 export { type DisplayData, type NotebookRuntime, notebookRuntime } from "./runtime.js";
-export { bundleOf, restoreFigures, show } from "./show.js";
+export { restoreFigures, show } from "./show.js";
 export { watchTasks } from "./tasks.js";

@@ -1,6 +1,6 @@
 import { type Displayable, documentId, plotlyLoader } from "../figures/document.js";
+import { bundleOf } from "./display-value.js";
 import { notebookRuntime } from "./runtime.js";
-import { bundleOf } from "./show.js";
 
 export interface LiveOptions {
   /** Shortest time between two drawings, in milliseconds; default 500. */

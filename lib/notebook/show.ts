@@ -1,24 +1,6 @@
-import { inspect } from "node:util";
-import {
-  type Displayable,
-  documentId,
-  forgetLibrary,
-  jupyterDisplay,
-  type MimeBundle,
-  plotlyLoader,
-} from "../figures/document.js";
-import { type ColumnSource, table } from "../figures/table.js";
+import { documentId, forgetLibrary, type MimeBundle, plotlyLoader } from "../figures/document.js";
+import { bundleOf } from "./display-value.js";
 import { notebookRuntime } from "./runtime.js";
-
-/** The formats in which a value shows itself; values that do not know how are inspected. */
-export function bundleOf(value: unknown): MimeBundle | Promise<MimeBundle> {
-  if ((typeof value === "object" && value !== null) || typeof value === "function") {
-    if (typeof (value as Partial<Displayable>)[jupyterDisplay] === "function") return (value as Displayable)[jupyterDisplay]();
-    const { columnNames, array } = value as Partial<ColumnSource>;
-    if (typeof columnNames === "function" && typeof array === "function") return table(value as ColumnSource)[jupyterDisplay]();
-  }
-  return { "text/plain": typeof value === "string" ? value : inspect(value, { depth: 3 }) };
-}
 
 /**
  * Shows values in the running cell, each as its richest form; outside a notebook, as text on standard output.
@@ -26,7 +8,7 @@ export function bundleOf(value: unknown): MimeBundle | Promise<MimeBundle> {
  */
 export function show(...values: readonly unknown[]): void {
   for (const value of values) {
-    const bundle = bundleOf(value);
+    const bundle = typeof value === "string" ? { "text/plain": value } : bundleOf(value);
     if (bundle instanceof Promise) showLater(bundle);
     else emit(bundle);
   }
