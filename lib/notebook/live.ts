@@ -1,6 +1,7 @@
-import { type Displayable, documentId, plotlyLoader } from "../figures/document.js";
+import { type Displayable, documentId } from "../figures/document.js";
 import { bundleOf } from "./display-value.js";
 import { notebookRuntime } from "./runtime.js";
+import { showResult } from "./widget.js";
 
 export interface LiveOptions {
   /** Shortest time between two drawings, in milliseconds; default 500. */
@@ -27,10 +28,6 @@ export function live(draw: () => Displayable, options: LiveOptions = {}): Live {
   const runtime = notebookRuntime();
   if (runtime === undefined) return { refresh: () => undefined, close: () => undefined, [Symbol.dispose]: () => undefined };
 
-  // The library gets an output of its own: one that every redrawing replaces would lose it.
-  const loader = plotlyLoader();
-  if (loader !== "") runtime.display({ data: { "text/html": loader, "text/plain": "" }, metadata: {}, transient: {} });
-
   const display_id = documentId("tweedie-live");
   let shown = false;
   let drawnAt = Number.NEGATIVE_INFINITY;
@@ -44,7 +41,7 @@ export function live(draw: () => Displayable, options: LiveOptions = {}): Live {
     const bundle = bundleOf(draw());
     if (bundle instanceof Promise)
       throw new TypeError("live: draw must return a figure that shows itself at once, got one that is asynchronous");
-    runtime.display({ data: bundle, metadata: {}, transient: { display_id } }, shown);
+    showResult(bundle, display_id, shown);
     shown = true;
   };
   const refresh = (): void => {
