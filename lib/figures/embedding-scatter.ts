@@ -134,8 +134,8 @@ if(!(i>=0&&i<d.points))return;
 face.style.display="block";face.style.backgroundPosition=-(i%d.columns)*big+"px "+-Math.floor(i/d.columns)*big+"px";
 box.value=i;var t=d.texts[i]||"";said.textContent=t;face.setAttribute("aria-label","picture of point "+i+(t?": "+t:""));
 pin.setAttribute("data-pinned",i);
-var x=null,y;el.data.forEach(function(t){var c=t.customdata,at=c&&Array.prototype.indexOf.call(c,i);if(c&&at>=0){x=t.x[at];y=t.y[at]}});
-if(x!==null)Plotly.relayout(el,{shapes:[{type:"circle",xref:"x",yref:"y",xsizemode:"pixel",ysizemode:"pixel",xanchor:x,yanchor:y,x0:-9,x1:9,y0:-9,y1:9,line:{width:2.5,color:"#D55E00"}}]})}
+var at=null;el.calcdata.forEach(function(c){c.forEach(function(p,k){if(c[0].trace.customdata[k]===i)at=p})});
+if(at)Plotly.relayout(el,{shapes:[{type:"circle",xref:"x",yref:"y",xsizemode:"pixel",ysizemode:"pixel",xanchor:at.x,yanchor:at.y,x0:-9,x1:9,y0:-9,y1:9,line:{width:2.5,color:"#D55E00"}}]})}
 el.on("plotly_click",function(e){var i=e.points[0].customdata;if(i!==undefined)keep(i)});
 box.addEventListener("input",function(){if(box.value!=="")keep(+box.value)});
 el.parentNode.appendChild(pin);

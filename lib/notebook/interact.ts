@@ -124,7 +124,7 @@ function widgetOf(name: string, control: Control, wanted: unknown, places: numbe
     places === undefined
       ? `min="${min}" max="${min + (count - 1) * step}" step="${step}" value="${start}"`
       : `min="0" max="${values.length - 1}" step="1" value="${values.indexOf(start)}" data-values="${values.join()}" aria-valuetext="${start}"`;
-  const output = `<output style="min-width:3em">${escapeHtml(numberText(start, 4))}</output>`;
+  const output = `<span aria-hidden="true" style="min-width:3em">${escapeHtml(numberText(start, 4))}</span>`;
   return {
     name,
     start,
