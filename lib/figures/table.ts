@@ -38,18 +38,15 @@ export function table(source: Readonly<Record<string, Column>> | ColumnSource, o
   });
   const note = shown < rows ? `${countText(shown)} of ${countText(rows)} rows` : undefined;
   const scrolls = shown > 20;
-  const line = "border-bottom:1px solid rgba(128,128,128,.25)";
-  const align = (numeric: boolean): string =>
-    `text-align:${numeric ? "right" : "left"};padding:3px 10px;${line};white-space:nowrap`;
-  const head = texts
-    .map((c) => `<th scope="col" style="${align(c.numeric)};font-weight:600${scrolls ? sticky : ""}">${escapeHtml(c.name)}</th>`)
-    .join("");
+  const right = (numeric: boolean): string => (numeric ? ' class="n"' : "");
+  const head = texts.map((c) => `<th scope="col"${right(c.numeric)}>${escapeHtml(c.name)}</th>`).join("");
   const body = Array.from({ length: shown }, (_, r) => {
-    const cells = texts.map((c) => `<td style="${align(c.numeric)}">${escapeHtml(c.cells[r]!)}</td>`).join("");
+    const cells = texts.map((c) => `<td${right(c.numeric)}>${escapeHtml(c.cells[r]!)}</td>`).join("");
     return `<tr>${cells}</tr>`;
   }).join("");
   const html = [
-    `<div style="overflow:auto;max-width:100%${scrolls ? ";max-height:420px" : ""}"${scrolls ? scrollable : ""}><table style="border-collapse:collapse;font:13px system-ui,sans-serif;font-variant-numeric:tabular-nums;margin:4px 0;color:inherit">`,
+    `<style>${style}</style>`,
+    `<div style="overflow:auto;max-width:100%${scrolls ? ";max-height:420px" : ""}"${scrolls ? scrollable : ""}><table class="tweedie-table">`,
     title === undefined
       ? ""
       : `<caption style="caption-side:top;text-align:left;font-weight:600;padding:2px 10px 6px;color:inherit">${escapeHtml(title)}</caption>`,
@@ -59,8 +56,13 @@ export function table(source: Readonly<Record<string, Column>> | ColumnSource, o
   return new HtmlBlock(html, plainTable(texts, shown, title, note));
 }
 
-/** A long table's heading stays while its rows scroll, and the keyboard can scroll them. */
-const sticky = ";position:sticky;top:0;background:var(--jp-layout-color0,Canvas)";
+// One style for all cells, not one in each. A long table's heading stays while its rows scroll, and the keyboard can scroll them.
+const style = [
+  ".tweedie-table{border-collapse:collapse;font:13px system-ui,sans-serif;font-variant-numeric:tabular-nums;margin:4px 0;color:inherit}",
+  ".tweedie-table :is(th,td){text-align:left;padding:3px 10px;border-bottom:1px solid rgba(128,128,128,.25);white-space:nowrap}",
+  ".tweedie-table .n{text-align:right}",
+  ".tweedie-table th{font-weight:600;position:sticky;top:0;background:var(--jp-layout-color0,Canvas)}",
+].join("");
 const scrollable = ' tabindex="0" role="region" aria-label="table that scrolls"';
 
 interface ShownColumn {

@@ -1,11 +1,11 @@
-import { inspect, types } from "node:util";
+import { types } from "node:util";
 import { arraySummary, typedArraySummary } from "../figures/array-summary.js";
 import { type Displayable, jupyterDisplay, type MimeBundle } from "../figures/document.js";
 import { type Picture, pngUri } from "../figures/picture.js";
 import { type ColumnSource, table } from "../figures/table.js";
 import { countText } from "../figures/text.js";
 import { dtypes, Tensor } from "../tensor/tensor.js";
-import { countNodes, isContainer, keyText, objectTree } from "./object-tree.js";
+import { countNodes, isContainer, keyText, objectTree, printed } from "./object-tree.js";
 import { gridSize, resultGrid } from "./result-grid.js";
 
 /** Longer texts are cut, with a note of how much. */
@@ -127,7 +127,7 @@ function pictureBundle(picture: Picture): MimeBundle {
 
 function textOf(value: unknown): string {
   const depth = countNodes(value, 4, mostNodes) < mostNodes ? 3 : 1;
-  const text = inspect(shallow(value), { depth, maxArrayLength: 60, maxStringLength: 10_000 });
+  const text = printed(shallow(value), { depth, maxArrayLength: 60, maxStringLength: 10_000 });
   const cut = text.length - longestText;
   return cut <= 0 ? text : `${text.slice(0, longestText)}\n… ${countText(cut)} more characters`;
 }

@@ -73,7 +73,8 @@ export async function interact<const C extends Controls>(
     data: { sizes: places === undefined ? null : all.map(({ values }) => values.length) },
     draw: async (values) => {
       const result = await draw(values);
-      Object.assign(interaction, { values, result });
+      // What is drawn ahead has not been asked for.
+      if (places === undefined) Object.assign(interaction, { values, result });
       return result;
     },
     first: (frames as Values<C>[] | undefined)?.find(same) ?? interaction.values,

@@ -1,4 +1,4 @@
-import { inspect, types } from "node:util";
+import { type InspectOptions, inspect, types } from "node:util";
 import { escapeHtml } from "../figures/escape.js";
 import { countText } from "../figures/text.js";
 
@@ -23,7 +23,7 @@ class Tree {
 
   node(key: string | undefined, value: unknown, depth: number): string {
     this.#nodes++;
-    const label = key === undefined ? "" : `<span style="color:#0072B2">${escapeHtml(key)}</span>: `;
+    const label = key === undefined ? "" : `<span style="opacity:.65">${escapeHtml(key)}</span>: `;
     if (typeof value !== "object" || value === null || !isContainer(value)) return line(`${label}${leaf(value)}`);
     if (this.#path.includes(value)) return line(`${label}${escapeHtml(nameOf(value))} <i>contains itself</i>`);
     if (depth >= most.depth || this.#nodes >= most.nodes) return line(`${label}${leaf(value)}`);
@@ -47,8 +47,15 @@ function line(html: string): string {
 }
 
 function leaf(value: unknown): string {
-  const text = inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY, maxArrayLength: 8, maxStringLength: 200 });
+  if (types.isNativeError(value)) return escapeHtml(`${value.name}: ${value.message}`);
+  const text = printed(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY, maxArrayLength: 8, maxStringLength: 200 });
   return escapeHtml(text.length > 300 ? `${text.slice(0, 299)}…` : text);
+}
+
+/** As Node prints it, less what following asynchronous work (`AsyncLocalStorage`) leaves in promises. */
+export function printed(value: unknown, options: InspectOptions): string {
+  const bookkeeping = /,?\s*\[Symbol\((?:async_id_symbol|trigger_async_id_symbol|kResourceStore)\)\]: (?:\d+|\[\w+\]|undefined)/g;
+  return inspect(value, options).replace(bookkeeping, "");
 }
 
 /** "Map(3)", "Generation", "{…} 4 keys". */

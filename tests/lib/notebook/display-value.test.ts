@@ -140,7 +140,7 @@ describe("nested values", () => {
     const { html, text } = await shown(node);
     expect(text).toContain("[Circular *1]");
     expect(html).toContain("Node {6 properties} <i>contains itself</i>");
-    for (const part of ["Object [Generator] {}", "Promise {", "[Function: work]", "(getter)", "Map(1)"])
+    for (const part of ["Object [Generator] {}", "Promise { 1 }", "[Function: work]", "(getter)", "Map(1)"])
       expect(html).toContain(part);
     expect(
       (
