@@ -50,7 +50,8 @@ export async function showWidget<Message>(spec: WidgetSpec<Message>): Promise<un
       }
     };
   });
-  runtime.display({ data: { "text/html": widgetHtml(id, spec, ""), "text/plain": spec.label } });
+  const target = runtime.comms === undefined ? "" : id;
+  runtime.display({ data: { "text/html": widgetHtml(id, spec, "", target), "text/plain": spec.label } });
   showResult(await bundleOf(first), result, false);
   return first;
 }
@@ -94,19 +95,19 @@ return null}
 function ask(m){
 if(frames){root.querySelectorAll("[data-frame]").forEach(function(f){f.hidden=+f.dataset.frame!==m});return}
 if(busy){next=m;return}
-comm=comm||reach();
+comm=comm||(target&&reach());
 if(!comm){say.textContent="The kernel cannot be reached from this page. Run the cell again with other values, or pass precompute: true.";return}
 busy=true;say.textContent="drawing…";comm.send(m)}
 return ask}`;
 
 type Page = Pick<WidgetSpec<unknown>, "label" | "panel" | "script" | "data" | "frames">;
 
-function widgetHtml(id: string, { label, panel, script, data, frames }: Page, stills: string): string {
+function widgetHtml(id: string, { label, panel, script, data, frames }: Page, stills: string, target = ""): string {
   const style = "font:13px system-ui,sans-serif;font-variant-numeric:tabular-nums";
   return [
     `<div id="${id}" role="group" aria-label="${escapeHtml(label)}" style="${style}">${panel}`,
     `<div role="status" style="min-height:1.4em;opacity:.75"></div>${stills}</div>`,
     `<script>(function(){var root=document.querySelector('#${id}:not([data-alive])');if(!root)return;root.setAttribute("data-alive","");`,
-    `(${script})(root,(${connectScript})(root,"${id}",${frames !== undefined}),${scriptJson(data)})})()</script>`,
+    `(${script})(root,(${connectScript})(root,"${target}",${frames !== undefined}),${scriptJson(data)})})()</script>`,
   ].join("");
 }
