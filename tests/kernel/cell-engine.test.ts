@@ -220,6 +220,15 @@ describe("output", () => {
     expect((await run("runtime.documentState.has('plotly-loaded')")).result).toBe("false");
   });
 
+  test("where cells have no names, the same code is the same cell", async () => {
+    await run("runtime.documentState.delete('plotly-loaded')");
+    const bringing =
+      "runtime.documentState.set('plotly-loaded', runtime.documentState.has('plotly-loaded') ? 'it was there' : 'it is new'); runtime.documentState.get('plotly-loaded')";
+    expect((await run(bringing)).result).toBe("'it is new'");
+    expect((await run(`${bringing} `)).result).toBe("'it was there'");
+    expect((await run(bringing)).result).toBe("'it is new'");
+  });
+
   test("tslab's own display API reaches the cell", async () => {
     const { events } = await run("import { display } from 'tslab';\ndisplay.html('<b>x</b>');");
     expect(events).toMatchObject([{ type: "display_data", data: { "text/html": "<b>x</b>" } }]);
