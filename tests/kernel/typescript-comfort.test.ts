@@ -109,9 +109,9 @@ describe("local files", () => {
   });
 
   test("a type error in a file names the file and its line, and the file works once it is mended", async () => {
-    expect((await run("import { text } from './broken'; text")).error?.evalue).toBe(
-      "broken.ts line 2:14 - Type 'number' is not assignable to type 'string'.",
-    );
+    const { error } = await run("import { text } from './broken'; text");
+    expect(error?.evalue).toBe("broken.ts line 2:14 - Type 'number' is not assignable to type 'string'.");
+    expect(error?.traceback.slice(1)).toEqual(["    2 | export const text: string = 5;", "      |              ^^^^"]);
     write("broken.ts", "export const text: string = 'mended';");
     expect((await run("import { text } from './broken'; text")).result).toBe("'mended'");
   });
