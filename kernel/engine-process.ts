@@ -12,6 +12,8 @@ export interface ExecuteOptions {
   readonly cellId?: string | undefined;
   /** The cell is interrupted after this time, and its process ended if that does not help. */
   readonly timeoutMs?: number | undefined;
+  /** What the cell is told then; by default, that it ran longer than its limit. */
+  readonly timeoutReason?: string | undefined;
 }
 
 export interface Execution {
@@ -174,7 +176,7 @@ export class EngineProcess {
     const { resolve } = cell;
     const stop = setTimeout(() => {
       cell.expired = true;
-      this.interrupt(`the cell ran longer than its limit of ${timeoutMs / 1000} s`);
+      this.interrupt(cell.options.timeoutReason ?? `the cell ran longer than its limit of ${timeoutMs / 1000} s`);
       kill = setTimeout(() => this.#child.kill("SIGKILL"), TIMEOUT_GRACE_MS);
     }, timeoutMs);
     let kill: NodeJS.Timeout | undefined;

@@ -60,7 +60,7 @@ function readPlotly(): string {
 }
 
 // Draws in the text colour of the page, so that figures read on light and on dark ground, and
-// follows it from one to the other.
+// follows it from one to the other: with the system, or with a page that says `themechange`.
 const drawScript = `window.tweedieFigures={draw:function(el,spec,behaviour){
 var color=getComputedStyle(el).color,layout=Object.assign({},spec.layout);
 layout.font=Object.assign({},layout.font,{color:color});
@@ -69,10 +69,11 @@ spec.data.forEach(function(t){if(t.error_x)t.error_x.color=color});
 el.innerHTML="";
 return Plotly.newPlot(el,{data:spec.data,layout:layout,frames:spec.frames,config:spec.config}).then(function(){
 if(behaviour)behaviour(el,spec.extra,color);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change",function(){
+var follow=function(){
 var ink=getComputedStyle(el).color,now={"font.color":ink};
 (layout.sliders||[]).forEach(function(s,i){now["sliders["+i+"].currentvalue.font.color"]=ink});
-if(el.isConnected)Plotly.relayout(el,now)});
+if(el.isConnected)Plotly.relayout(el,now)};
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change",follow);addEventListener("themechange",follow);
 el.setAttribute("data-drawn","yes")})
 }};`;
 

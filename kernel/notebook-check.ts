@@ -1,0 +1,156 @@
+import ts from "typescript";
+import { CellTypeError, SourceRegistry } from "./cell-errors.js";
+import type { Notebook, Output } from "./notebook-format.js";
+import { runNotebook } from "./runner.js";
+import { type Converter, loadTslab } from "./typescript-shim.js";
+
+/** Something that a check found. */
+export interface Finding {
+  readonly check: "types" | "rerun" | "cleared";
+  /** Counts code cells from 1, as running them does. */
+  readonly cell: number;
+  /** 1-based, in the cell. */
+  readonly line?: number;
+  readonly column?: number;
+  readonly message: string;
+  /** The place in the source, for people. */
+  readonly excerpt?: readonly string[];
+}
+
+/** Type-checks a notebook without running it: its cells in order, each one as the kernel compiles it, with the compiler options
+ * that the kernel has in that folder.
+ * @param directory folder of the notebook, where its imports are looked up; becomes the current one */
+export function checkTypes(notebook: Notebook, directory: string): Finding[] {
+  process.chdir(directory);
+  const converter = loadTslab().createConverter({ isJS: false, isBrowser: false });
+  try {
+    const findings: Finding[] = [];
+    let declarations = "";
+    for (const { source, number } of codeCells(notebook)) {
+      const { diagnostics, declOutput } = converter.convert(declarations, source);
+      const place = { check: "types", cell: number } as const;
+      for (const diagnostic of diagnostics) {
+        const { traceback } = new SourceRegistry().describe(new CellTypeError([diagnostic], source));
+        const { start, fileName, messageText } = diagnostic;
+        const message = fileName ? `${fileName}: ${messageText}` : messageText;
+        findings.push({ ...place, line: start.line + 1, column: start.character + 1, message, excerpt: traceback.slice(1) });
+      }
+      declarations = diagnostics.length > 0 ? withUnknown(converter, declarations, source) : (declOutput ?? "");
+    }
+    return findings;
+  } finally {
+    converter.close();
+  }
+}
+
+/** The declarations with those of a cell that does not compile, of any type: later cells that use them are not to blame. */
+function withUnknown(converter: Converter, declarations: string, source: string): string {
+  const stubs: string[] = [];
+  const value = (name: string): unknown => stubs.push(`declare let ${name}: any;`);
+  const type = (name: string): unknown => stubs.push(`type ${name} = any;`);
+  const bound = (name: ts.BindingName): void => {
+    if (ts.isIdentifier(name)) value(name.text);
+    else for (const element of name.elements) if (ts.isBindingElement(element)) bound(element.name);
+  };
+  const imported = (clause: ts.ImportClause): ts.Identifier[] => {
+    const { name, namedBindings } = clause;
+    const named =
+      namedBindings && ts.isNamedImports(namedBindings) ? namedBindings.elements : namedBindings ? [namedBindings] : [];
+    return [...(name ? [name] : []), ...named.map((binding) => binding.name)];
+  };
+  for (const statement of ts.createSourceFile("cell.ts", source, ts.ScriptTarget.ESNext).statements) {
+    if (ts.isVariableStatement(statement)) for (const { name } of statement.declarationList.declarations) bound(name);
+    else if (ts.isImportDeclaration(statement) && statement.importClause)
+      for (const { text } of imported(statement.importClause)) [value(text), type(text)];
+    else if (ts.isFunctionDeclaration(statement) && statement.name) value(statement.name.text);
+    else if ((ts.isClassDeclaration(statement) || ts.isEnumDeclaration(statement)) && statement.name)
+      [value(statement.name.text), type(statement.name.text)];
+    else if (ts.isInterfaceDeclaration(statement) || ts.isTypeAliasDeclaration(statement)) type(statement.name.text);
+  }
+  return converter.convert(declarations, [...new Set(stubs)].join("\n")).declOutput ?? declarations;
+}
+
+/** Runs a notebook twice, each time in a fresh engine, and compares what the cells show; times may differ. */
+export async function checkRerun(notebook: Notebook, directory: string): Promise<Finding[]> {
+  const [first, second] = [await runNotebook(notebook, { directory }), await runNotebook(notebook, { directory })];
+  const failed = [first, second].flatMap(({ cells }) => cells).find(({ status }) => status === "failed" || status === "timeout");
+  if (failed) {
+    const { ename, evalue } = failed.error!;
+    return [{ check: "rerun", cell: failed.number, message: `failed with ${ename}: ${evalue}` }];
+  }
+  const outputs = (run: typeof first): Output[][] =>
+    run.notebook.cells.flatMap((c) => (c.cell_type === "code" ? [c.outputs] : []));
+  const again = outputs(second);
+  return outputs(first).flatMap((before, index): Finding[] => {
+    const message = difference(before, again[index]!);
+    return message === undefined ? [] : [{ check: "rerun", cell: index + 1, message }];
+  });
+}
+
+/** Numbers with a unit of time or a rate, dates, and clock times: what no two runs agree on. */
+const TIMES =
+  /\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.]*Z?|\b\d+(?::\d\d){1,2}(?:\.\d+)?\b|\b\d+(?:[.,]\d+)?\s*(?:[nmµu]?s|sec|seconds?|min|minutes?|h|hours?)\b|\b\d+(?:[.,]\d+)?\s*[\p{L}\s]{0,12}\/s\b/gu;
+
+function difference(before: readonly Output[], after: readonly Output[]): string | undefined {
+  const [a, b] = [before, after].map((outputs) => outputs.map(comparable));
+  if (a!.length !== b!.length) return `${a!.length} outputs, then ${b!.length}`;
+  const at = a!.findIndex((entries, index) => JSON.stringify(entries) !== JSON.stringify(b![index]));
+  if (at < 0) return undefined;
+  const [one, two] = [new Map(a![at]), new Map(b![at])];
+  const type = [...one.keys(), ...two.keys()].find((key) => one.get(key) !== two.get(key))!;
+  return `${type} differs: ${firstDifference(one.get(type) ?? "nothing", two.get(type) ?? "nothing")}`;
+}
+
+/** What an output shows, by type. */
+function comparable(output: Output): [string, string][] {
+  if (output.output_type === "stream") return [[output.name, output.text.replace(TIMES, "<time>")]];
+  if (output.output_type === "error") return [["error", `${output.ename}: ${output.evalue}`.replace(TIMES, "<time>")]];
+  return Object.entries(output.data).map(([type, value]) => [
+    type,
+    typeof value !== "string" ? JSON.stringify(value) : type.startsWith("text/") ? value.replace(TIMES, "<time>") : value,
+  ]);
+}
+
+function firstDifference(a: string, b: string): string {
+  let at = 0;
+  while (a[at] === b[at]) at++;
+  const from = Math.max(0, at - 12);
+  const cut = (text: string): string => JSON.stringify(`${from > 0 ? "…" : ""}${text.slice(from, at + 28)}`);
+  return `${cut(a)}, then ${cut(b)}`;
+}
+
+/** Cells that carry outputs or a count, which do not belong into a repository. */
+export function checkCleared(notebook: Notebook): Finding[] {
+  return codeCells(notebook).flatMap(({ number, outputs, execution_count }): Finding[] => {
+    const what = [
+      outputs.length > 0 ? `${outputs.length} output${outputs.length > 1 ? "s" : ""}` : "",
+      execution_count === null ? "" : `execution count ${execution_count}`,
+    ].filter(Boolean);
+    return what.length > 0 ? [{ check: "cleared", cell: number, message: `has ${what.join(" and ")}` }] : [];
+  });
+}
+
+/** The notebook without outputs, counts and records of runs. */
+export function cleared(notebook: Notebook): Notebook {
+  const copy = structuredClone(notebook);
+  for (const cell of copy.cells) {
+    if (cell.cell_type !== "code") continue;
+    Object.assign(cell, { outputs: [], execution_count: null });
+    delete cell.metadata.execution;
+  }
+  const { run: _, ...rest } = (copy.metadata.tweedie ?? {}) as { run?: unknown };
+  if (Object.keys(rest).length > 0) copy.metadata.tweedie = rest;
+  else delete copy.metadata.tweedie;
+  return copy;
+}
+
+interface NumberedCell {
+  readonly number: number;
+  readonly source: string;
+  readonly outputs: readonly Output[];
+  readonly execution_count: number | null;
+}
+
+function codeCells(notebook: Notebook): NumberedCell[] {
+  return notebook.cells.filter((cell) => cell.cell_type === "code").map((cell, index) => ({ number: index + 1, ...cell }));
+}
