@@ -1,12 +1,14 @@
 /** One slide fills the window; the others keep their size, so that figures in them are drawn at the right one. */
 export const SLIDES_STYLE = `
-body { overflow: hidden; font-size: 20px; }
+body { overflow: hidden; font-size: 20px; line-height: 1.5; }
+.slide p, .slide ul, .slide ol { margin: 0.6em 0; }
+.slide .cell { margin: 12px 0; }
 main.deck { max-width: none; margin: 0; padding: 0; }
 .slide { position: fixed; inset: 0; display: flex; overflow: auto; visibility: hidden; opacity: 0; transition: opacity 0.15s; padding: 4vh 6vw 56px; }
 .slide > div { width: 100%; max-width: 1100px; margin: auto; }
 .slide.now { visibility: visible; opacity: 1; }
 .slide h1 { font-size: 2.4em; }
-.slide h2 { font-size: 1.7em; margin-top: 0; padding-right: 40px; }
+.slide h2 { font-size: 1.6em; margin: 0 0 0.4em; padding-right: 40px; }
 .slide pre, .slide code { font-size: 16px; }
 .slide table { font-size: 17px; }
 .slide .outputs > pre { max-height: none; }
@@ -26,6 +28,7 @@ main.deck { max-width: none; margin: 0; padding: 0; }
   @page { size: 280mm 158mm; margin: 0; }
   body { overflow: visible; font-size: 14pt; }
   .slide { position: relative; inset: auto; visibility: visible; opacity: 1; overflow: visible; min-height: 157mm; padding: 10mm 16mm; break-after: page; break-inside: avoid; }
+  .slide > div { width: var(--width); max-width: none; zoom: var(--fit); }
   .slide:last-child { break-after: auto; }
   .fragment { visibility: visible !important; }
   #place, #bar { display: none; }
@@ -90,6 +93,15 @@ addEventListener("touchend", (event) => {
   const dx = event.changedTouches[0].clientX - touch.clientX, dy = event.changedTouches[0].clientY - touch.clientY;
   if (Math.abs(dx) > 60 && Math.abs(dx) > 2 * Math.abs(dy)) dx < 0 ? forward() : back();
 }, { passive: true });
+// A page is 938 × 521 CSS pixels inside its margins; what does not fit is made smaller.
+addEventListener("beforeprint", () => {
+  overview(false);
+  for (const { firstElementChild: inner } of slides) {
+    const { offsetWidth: width, offsetHeight: height } = inner;
+    inner.style.setProperty("--width", width + "px");
+    inner.style.setProperty("--fit", Math.min(938 / width, 521 / height));
+  }
+});
 addEventListener("hashchange", () => show(Number(location.hash.slice(1)) - 1 || 0, 0));
 show(Number(location.hash.slice(1)) - 1 || 0, 0);
 `;
