@@ -149,7 +149,7 @@ export function helpOf(of: Command): string {
     `tweedie ${of.name}: ${of.summary}`,
     `Examples\n${columns(of.examples)}`,
     usage.filter(Boolean).join(" "),
-    of.about,
+    paragraphs(of.about),
     `Options\n${columns(options)}`,
     "",
   ].join("\n\n");
@@ -164,6 +164,14 @@ export function columns(rows: readonly (readonly [string, string])[]): string {
       return name.length + 2 > left ? `  ${name}\n${" ".repeat(left + 2)}${lines}` : `  ${name.padEnd(left)}${lines}`;
     })
     .join("\n");
+}
+
+/** Text wrapped; what is laid out already stays as it is. */
+function paragraphs(text: string): string {
+  return text
+    .split("\n\n")
+    .map((paragraph) => (/ {2}/.test(paragraph) ? paragraph : wrap(paragraph.replaceAll("\n", " "), WIDTH).join("\n")))
+    .join("\n\n");
 }
 
 function wrap(text: string, width: number): string[] {

@@ -35,7 +35,8 @@ ${cases.join("\n")}
   esac
   case "$command:$before" in
 ${values.join("\n")}
-    *) if [ "$word" != "\${word#-}" ]; then words="$options"; else words="$operands"; kind=notebook; fi ;;
+    *) if [ "$word" != "\${word#-}" ]; then words="$options"; elif [ "$COMP_CWORD" -eq 2 ] && [ -n "$operands" ]; then words="$operands"
+       else kind=notebook; fi ;;
   esac
   if [ -n "$words" ]; then COMPREPLY=($(compgen -W "$words" -- "$word")); fi
   local IFS=$'\\n'
