@@ -1,8 +1,7 @@
-import ts from "typescript";
-import { CellTypeError, SourceRegistry } from "./cell-errors.js";
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import type { Notebook, Output } from "./notebook-format.js";
 import { runNotebook } from "./runner.js";
-import { type Converter, loadTslab } from "./typescript-shim.js";
 
 /** Something that a check found. */
 export interface Finding {
@@ -17,57 +16,17 @@ export interface Finding {
   readonly excerpt?: readonly string[];
 }
 
-/** Type-checks a notebook without running it: its cells in order, each one as the kernel compiles it, with the compiler options
- * that the kernel has in that folder.
- * @param directory folder of the notebook, where its imports are looked up; becomes the current one */
-export function checkTypes(notebook: Notebook, directory: string): Finding[] {
-  process.chdir(directory);
-  const converter = loadTslab().createConverter({ isJS: false, isBrowser: false });
-  try {
-    const findings: Finding[] = [];
-    let declarations = "";
-    for (const { source, number } of codeCells(notebook)) {
-      const { diagnostics, declOutput } = converter.convert(declarations, source);
-      const place = { check: "types", cell: number } as const;
-      for (const diagnostic of diagnostics) {
-        const { traceback } = new SourceRegistry().describe(new CellTypeError([diagnostic], source));
-        const { start, fileName, messageText } = diagnostic;
-        const message = fileName ? `${fileName}: ${messageText}` : messageText;
-        findings.push({ ...place, line: start.line + 1, column: start.character + 1, message, excerpt: traceback.slice(1) });
-      }
-      declarations = diagnostics.length > 0 ? withUnknown(converter, declarations, source) : (declOutput ?? "");
-    }
-    return findings;
-  } finally {
-    converter.close();
-  }
-}
-
-/** The declarations with those of a cell that does not compile, of any type: later cells that use them are not to blame. */
-function withUnknown(converter: Converter, declarations: string, source: string): string {
-  const stubs: string[] = [];
-  const value = (name: string): unknown => stubs.push(`declare let ${name}: any;`);
-  const type = (name: string): unknown => stubs.push(`type ${name} = any;`);
-  const bound = (name: ts.BindingName): void => {
-    if (ts.isIdentifier(name)) value(name.text);
-    else for (const element of name.elements) if (ts.isBindingElement(element)) bound(element.name);
-  };
-  const imported = (clause: ts.ImportClause): ts.Identifier[] => {
-    const { name, namedBindings } = clause;
-    const named =
-      namedBindings && ts.isNamedImports(namedBindings) ? namedBindings.elements : namedBindings ? [namedBindings] : [];
-    return [...(name ? [name] : []), ...named.map((binding) => binding.name)];
-  };
-  for (const statement of ts.createSourceFile("cell.ts", source, ts.ScriptTarget.ESNext).statements) {
-    if (ts.isVariableStatement(statement)) for (const { name } of statement.declarationList.declarations) bound(name);
-    else if (ts.isImportDeclaration(statement) && statement.importClause)
-      for (const { text } of imported(statement.importClause)) [value(text), type(text)];
-    else if (ts.isFunctionDeclaration(statement) && statement.name) value(statement.name.text);
-    else if ((ts.isClassDeclaration(statement) || ts.isEnumDeclaration(statement)) && statement.name)
-      [value(statement.name.text), type(statement.name.text)];
-    else if (ts.isInterfaceDeclaration(statement) || ts.isTypeAliasDeclaration(statement)) type(statement.name.text);
-  }
-  return converter.convert(declarations, [...new Set(stubs)].join("\n")).declOutput ?? declarations;
+/** Type-checks notebooks of one folder without running them, in a process of its own there: the compiler believes that its
+ * folder never changes.
+ * @returns findings per notebook */
+export function checkTypes(notebooks: readonly Notebook[], directory: string): Promise<Finding[][]> {
+  const child = fork(fileURLToPath(new URL("./type-check-main.js", import.meta.url)), { cwd: directory });
+  return new Promise((resolve, reject) => {
+    child.once("message", (findings: Finding[][]) => resolve(findings));
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`checkTypes: the compiler's process ended with exit code ${code}`)));
+    child.send(notebooks.map(codeCells));
+  });
 }
 
 /** Runs a notebook twice, each time in a fresh engine, and compares what the cells show; times may differ. */
@@ -144,7 +103,8 @@ export function cleared(notebook: Notebook): Notebook {
   return copy;
 }
 
-interface NumberedCell {
+/** A code cell, counted from 1. */
+export interface NumberedCell {
   readonly number: number;
   readonly source: string;
   readonly outputs: readonly Output[];

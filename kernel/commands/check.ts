@@ -2,7 +2,7 @@ import path from "node:path";
 import { type Command, command, EXIT, say, UsageError } from "../command-line.js";
 import type { Finding } from "../notebook-check.js";
 import { findNotebooks } from "../notebook-files.js";
-import { formatNotebook, readNotebook, writeFileAtomic } from "../notebook-format.js";
+import { formatNotebook, type Notebook, readNotebook, writeFileAtomic } from "../notebook-format.js";
 
 export const check: Command = command({
   name: "check",
@@ -34,19 +34,17 @@ Exit codes: 0 nothing was found (or all of it cleared), 1 something was, 2 wrong
     if (positionals.length === 0) throw new UsageError("check: expected a notebook, for instance tweedie check notebooks/");
     if (values.fix && !values.cleared)
       throw new UsageError("check: expected --fix together with --cleared; nothing else can be fixed");
-    const start = process.cwd();
     const notebooks = findNotebooks(positionals).map(({ file }) => ({ file, notebook: readNotebook(file) }));
-    const { checkCleared, checkRerun, checkTypes, cleared } = await import("../notebook-check.js");
+    const { checkCleared, checkRerun, cleared } = await import("../notebook-check.js");
+    const types = values["no-types"] ? new Map<string, Finding[]>() : await typesOf(notebooks);
     const results: { file: string; findings: Finding[]; fixed: boolean }[] = [];
     for (const { file, notebook } of notebooks) {
-      const directory = path.resolve(start, path.dirname(file));
-      const findings = values["no-types"] ? [] : checkTypes(notebook, directory);
-      process.chdir(start);
+      const findings = [...(types.get(file) ?? [])];
       const full = values.cleared ? checkCleared(notebook) : [];
       const fixed = values.fix && full.length > 0;
       if (fixed) writeFileAtomic(file, formatNotebook(cleared(notebook)));
       else findings.push(...full);
-      if (values.rerun) findings.push(...(await checkRerun(notebook, directory)));
+      if (values.rerun) findings.push(...(await checkRerun(notebook, folderOf(file))));
       results.push({ file, findings, fixed });
       if (!values.json) say(describe(file, findings, fixed));
     }
@@ -54,6 +52,32 @@ Exit codes: 0 nothing was found (or all of it cleared), 1 something was, 2 wrong
     return results.some(({ findings }) => findings.length > 0) ? EXIT.failed : EXIT.ok;
   },
 });
+
+interface Read {
+  readonly file: string;
+  readonly notebook: Notebook;
+}
+
+/** Findings by file, one folder after the other. */
+async function typesOf(notebooks: readonly Read[]): Promise<Map<string, Finding[]>> {
+  const { checkTypes } = await import("../notebook-check.js");
+  const found = new Map<string, Finding[]>();
+  for (const folder of new Set(notebooks.map(({ file }) => folderOf(file)))) {
+    const there = notebooks.filter(({ file }) => folderOf(file) === folder);
+    const findings = await checkTypes(
+      there.map(({ notebook }) => notebook),
+      folder,
+    );
+    there.forEach(({ file }, index) => {
+      found.set(file, findings[index]!);
+    });
+  }
+  return found;
+}
+
+function folderOf(file: string): string {
+  return path.dirname(path.resolve(file));
+}
 
 function describe(file: string, findings: readonly Finding[], fixed: boolean): string {
   const head = `${findings.length > 0 ? "✗" : "✓"} ${file}${fixed ? " (outputs cleared)" : ""}`;

@@ -168,18 +168,18 @@ describe("which notebooks are meant", () => {
 describe("time left", () => {
   test("is what the earlier run took, scaled to how this one goes", () => {
     const usual = [10, 20, 30];
-    const after = (taken: number[]) => secondsLeft(usual.map((u, i) => ({ usual: u, taken: taken[i] })));
-    expect(after([])).toBe(60);
-    expect(after([20])).toBe(100);
-    expect(after([5, 10])).toBe(15);
-    expect(after([10, 20, 30])).toBe(0);
+    const left = (taken: number[]) => secondsLeft(usual.map((u, i) => ({ usual: u, taken: taken[i] })));
+    expect(left([])).toBe(60);
+    expect(left([20])).toBe(100);
+    expect(left([5, 10])).toBe(15);
+    expect(left([10, 20, 30])).toBe(0);
   });
 
   test("is the average where there was no earlier run, and unknown at the start", () => {
-    const after = (...taken: number[]) => secondsLeft([0, 1, 2].map((i) => ({ usual: undefined, taken: taken[i] })));
-    expect(after()).toBeUndefined();
-    expect(after(4)).toBe(8);
-    expect(after(4, 2)).toBe(3);
+    const left = (...taken: number[]) => secondsLeft([0, 1, 2].map((i) => ({ usual: undefined, taken: taken[i] })));
+    expect(left()).toBeUndefined();
+    expect(left(4)).toBe(8);
+    expect(left(4, 2)).toBe(3);
     // A new cell among known ones takes as long as they do on average.
     expect(
       secondsLeft([
