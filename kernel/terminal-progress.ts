@@ -73,7 +73,7 @@ export class TerminalProgress implements RunProgress {
     const started = performance.now();
     this.#clock = setInterval(() => {
       const seconds = (performance.now() - started) / 1000;
-      const left = secondsLeft === undefined ? "" : `, about ${duration(Math.max(secondsLeft - seconds, 1))} left`;
+      const left = secondsLeft === undefined ? "" : `, about ${rough(secondsLeft - seconds)} left`;
       this.#lines.status(`      ${Math.round(seconds)} s${left}${this.#bar && `  ${this.#bar}`}`);
     }, 1000).unref();
   }
@@ -137,13 +137,18 @@ export class ParallelProgress {
   #show(): void {
     if (this.#running.size === 0) return;
     const lefts = [...this.#running.values()].map(({ secondsLeft, since }) =>
-      secondsLeft === undefined ? undefined : Math.max(1, secondsLeft - (performance.now() - since) / 1000),
+      secondsLeft === undefined ? undefined : secondsLeft - (performance.now() - since) / 1000,
     );
     const waiting = this.#total - this.#ended - this.#running.size;
     const known = waiting === 0 && lefts.every((left) => left !== undefined);
     const where = [...this.#running].map(([name, { number, of }]) => `${name} ${number}/${of}`).join(" · ");
-    this.#lines.status(`      ${where}${known ? ` · about ${duration(Math.max(...lefts))} left` : ""}`);
+    this.#lines.status(`      ${where}${known ? ` · about ${rough(Math.max(...lefts))} left` : ""}`);
   }
+}
+
+/** An estimate has no tenths of seconds, and never says that it is over. */
+function rough(seconds: number): string {
+  return seconds < 10 ? `${Math.max(1, Math.round(seconds))} s` : duration(seconds);
 }
 
 function lastState(line: string): string {

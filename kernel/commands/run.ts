@@ -111,10 +111,13 @@ async function prepare(files: readonly NotebookFile[], { output, single, given }
     const target = single ? output : path.join(output, place);
     if (path.resolve(target) === path.resolve(file))
       throw new UsageError(`run: ${file} would be overwritten by its own run; choose another folder with --output`);
-    const declared = wanted ? (parameterCell(notebook)?.parameters ?? []) : [];
-    const assigned = Object.fromEntries(given.assignments.map((text) => readParameter(text, declared)));
-    const parameters = { ...fromFile, ...assigned };
-    injectParameters(structuredClone(notebook), parameters);
+    const parameters = naming(file, () => {
+      const declared = wanted ? (parameterCell(notebook)?.parameters ?? []) : [];
+      const assigned = Object.fromEntries(given.assignments.map((text) => readParameter(text, declared)));
+      const values = { ...fromFile, ...assigned };
+      injectParameters(structuredClone(notebook), values);
+      return values;
+    });
     return { file, target, notebook, parameters };
   });
   const targets = jobs.map(({ target }) => path.resolve(target));
@@ -129,6 +132,15 @@ async function prepare(files: readonly NotebookFile[], { output, single, given }
     throw new UsageError(`run: cannot write to ${output}: ${(error as Error).message}; choose another folder with --output`);
   }
   return jobs;
+}
+
+/** What is wrong is wrong with this notebook; others may take the same parameters. */
+function naming<T>(file: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw error instanceof RangeError ? new UsageError(`run: ${file}: ${error.message}`) : error;
+  }
 }
 
 async function helpNotebooks(files: readonly NotebookFile[]): Promise<number> {
