@@ -1,5 +1,6 @@
 export * from "./classifier-guidance.js";
 export type { Control, ControlRecord } from "./control.js";
+export { decoded } from "./decoded.js";
 export { type DenoiseOptions, type Denoising, type DenoisingManifest, denoise } from "./denoising.js";
 export { Film } from "./film.js";
 export type { AsyrpOptions, DenoiserChange, DenoiserContext, GenerateOptions, StepReport } from "./generate-options.js";
@@ -8,5 +9,6 @@ export * from "./interpolation.js";
 export * from "./inversion.js";
 export * from "./inversion-errors.js";
 export * from "./null-text.js";
-export { type LatentSpace, Pipeline, type PipelineParts } from "./pipeline.js";
+export { type LatentSpace, Pipeline, type PipelineParts, type RunDefaults } from "./pipeline.js";
 export type { ImageInput, StartRecord } from "./start.js";
+export type { StateLayout } from "./state-layout.js";

@@ -45,6 +45,20 @@ describe("generate", () => {
     const again = await pipe.generate("a red circle", { steps: 3, noise: torchRandn(7, [1, 4, 4, 4]) });
     expect(again.latents.bytes).toEqual(run.latents.bytes);
   });
+  it("recalls predictions instead of running the network", async () => {
+    const run = await pipe.generate("a red circle", { ...quick, capture: ["out_sample"] });
+    const known = run.activations.out_sample!.tensor;
+    const edits = [at("mid_block").scale(2)];
+    const recalled = await pipe.generate("a red circle", {
+      ...quick,
+      edits,
+      capture: ["mid_block"],
+      recall: ({ step }) => (step < 2 ? known.row(step).reshape([2, 4, 4, 4]) : undefined),
+    });
+    expect(recalled.latents.slice(0, 2).data).toEqual(run.latents.slice(0, 2).data);
+    expect(recalled.finalLatents.data).not.toEqual(run.finalLatents.data);
+    expect(recalled.calls.map((call) => call.step)).toEqual([2]);
+  });
   it.each((Object.keys(samplers) as SamplerName[]).filter((name) => !risingSamplers.has(name)))(
     "runs %s on the pipeline's schedule",
     async (sampler) => {
@@ -210,7 +224,7 @@ describe("save", () => {
     const run = await pipe.generate("two", { ...quick, capture: ["mid_block"] });
     const out = join(folder, "run");
     await run.save(out);
-    expect((await readdir(out)).sort()).toEqual(["image-0.png", "manifest.json", "tensors.safetensors"]);
+    expect((await readdir(out)).sort()).toEqual(["image-0.png", "manifest.json", "recipe.json", "tensors.safetensors"]);
     const { tensors, metadata } = readSafetensors(join(out, "tensors.safetensors"));
     expect(tensors["activations.mid_block"]?.shape).toEqual([3, 2, 1, 16, 2, 2]);
     expect(metadata["activations.mid_block"]).toBe("step,branch,item,channel,y,x");
@@ -236,9 +250,9 @@ describe("load", () => {
     ["no JSON", (f: string) => writeFile(join(f, "model_index.json"), "{"), "model_index.json", '"{"'],
     [
       "another pipeline",
-      (f: string) => writeFile(join(f, "model_index.json"), '{"_class_name":"FluxPipeline"}'),
+      (f: string) => writeFile(join(f, "model_index.json"), '{"_class_name":"StableDiffusonPipeline"}'),
       "model_index.json",
-      '"FluxPipeline"',
+      '"StableDiffusonPipeline"',
     ],
     [
       "a wrong field",
