@@ -8,6 +8,8 @@
 import { createRequire, Module } from "node:module";
 import path from "node:path";
 import ts from "typescript";
+import { interruptibleAwaits } from "./interruptible-awaits.js";
+import type { CompletionDetail } from "./messages.js";
 import { PACKAGE_ROOT, packageVersion } from "./package-root.js";
 
 export interface Position {
@@ -43,7 +45,12 @@ export interface Converter {
     previousDeclarations: string,
     code: string,
     position: number,
-  ): { readonly start: number; readonly end: number; readonly candidates: readonly string[] };
+  ): {
+    readonly start: number;
+    readonly end: number;
+    readonly candidates: readonly string[];
+    readonly original?: { readonly describe: (name: string) => CompletionDetail | undefined } | undefined;
+  };
   close(): void;
 }
 
@@ -66,7 +73,7 @@ export const TSLAB_VERSION = "1.0.22";
 
 const FORK = "@tslab/typescript-for-tslab";
 
-type LooseFunction = (...args: never[]) => unknown;
+type CompletionInfo = ts.CompletionInfo & { readonly entries: readonly { readonly symbol?: ts.Symbol }[] };
 
 /** Internals of TypeScript 5.9 that stand in for functions that only the fork exports. */
 interface TypeScriptInternals {
@@ -80,9 +87,9 @@ interface TypeScriptInternals {
       file: ts.SourceFile,
       enclosing: ts.Node | undefined,
       location: ts.Node,
-    ): { displayParts: unknown; documentation: unknown; tags: unknown };
+    ): { displayParts: ts.SymbolDisplayPart[]; documentation: ts.SymbolDisplayPart[]; tags: unknown };
   };
-  readonly Completions: { readonly getCompletionsAtPosition: LooseFunction };
+  readonly Completions: { readonly getCompletionsAtPosition: (...args: unknown[]) => CompletionInfo | undefined };
 }
 
 /** Names whose absence from `typescript` or `tslab` would break the kernel; the contract test goes through them. */
@@ -188,7 +195,7 @@ function compilerForTslab(): Record<string, unknown> {
   compiler.transpileModule = (code: string, options: ts.TranspileOptions) => {
     const { code: esm, maps } = splitSourceMaps(code);
     const compilerOptions = { ...dropUnknown(options.compilerOptions ?? {}), inlineSourceMap: true };
-    const result = ts.transpileModule(esm, { ...options, compilerOptions });
+    const result = ts.transpileModule(esm, { ...options, compilerOptions, transformers: { before: [interruptibleAwaits] } });
     return { ...result, outputText: [result.outputText, ...maps.map((map) => MAP_PREFIX + map)].join("\n") };
   };
   compiler.getPreEmitDiagnosticsOfFiles = (program: ts.Program, files: readonly ts.SourceFile[]) =>
@@ -221,9 +228,32 @@ function compilerForTslab(): Record<string, unknown> {
   };
   compiler.Completions = {
     ...internals.Completions,
-    getCompletionsAtPositionForTslab: internals.Completions.getCompletionsAtPosition,
+    getCompletionsAtPositionForTslab: (...args: unknown[]) => {
+      const formatContext = undefined;
+      const includeSymbol = true;
+      const info = internals.Completions.getCompletionsAtPosition(...args, formatContext, includeSymbol);
+      const [, program, , file, position] = args as [unknown, ts.Program, unknown, ts.SourceFile, number];
+      return info && { ...info, describe: (name: string) => describeEntry(internals, info, name, { program, file, position }) };
+    },
   };
   return compiler;
+}
+
+function describeEntry(
+  { SymbolDisplay, getTouchingPropertyName }: TypeScriptInternals,
+  { entries }: CompletionInfo,
+  name: string,
+  { program, file, position }: { program: ts.Program; file: ts.SourceFile; position: number },
+): CompletionDetail | undefined {
+  const entry = entries.find((candidate) => candidate.name === name);
+  if (!entry) return undefined;
+  const type = entry.kind as string;
+  if (!entry.symbol) return { text: name, type, signature: "", documentation: "" };
+  const at = getTouchingPropertyName(file, position);
+  const checker = program.getTypeChecker();
+  const shown = SymbolDisplay.getSymbolDisplayPartsDocumentationAndSymbolKind(checker, entry.symbol, file, at, at);
+  const [signature, documentation] = [shown.displayParts, shown.documentation].map((parts) => ts.displayPartsToString(parts));
+  return { text: name, type, signature: signature!, documentation: documentation! };
 }
 
 /** Asked what the name in `{ name }` is, the checker says the new property; tslab means the variable it is filled with. */
