@@ -103,14 +103,14 @@ export class CellEngine {
   }
 
   /** Ends a cell with an `Interrupted` error and aborts its signal, also one that has yet to begin.
-   * @param id cells are numbered upwards; 0 stands for what ended cells have left running
+   * @param id cells are numbered upwards; one that has ended stands for what it and those before it have left running
    * @param how `terminated`: its code is not running any more, so that there is nothing to wait for */
   interrupt(id: number, how: { readonly reason?: string; readonly terminated?: boolean } = {}): void {
     const { reason = "the cell was interrupted", terminated = false } = how;
     const cell = this.#current;
-    if (id === 0) this.#cells.interruptAll(reason);
-    else if (id > (this.#last?.id ?? 0)) this.#interruptedAhead.set(id, reason);
-    else if (cell?.id === id) {
+    if (id > (this.#last?.id ?? 0)) this.#interruptedAhead.set(id, reason);
+    else if (cell?.id !== id) this.#cells.interruptUpTo(id, reason);
+    else {
       cell.interrupt(reason);
       setTimeout(() => this.#end(cell, cell.signal.reason), terminated ? 0 : ANSWER_MS);
     }

@@ -39,9 +39,6 @@ const TIMEOUT_GRACE_MS = 3_000;
 /** Characters; enough for an account of memory running out. */
 const MAX_RAW_OUTPUT = 16_000;
 
-/** Cells are numbered from 1. */
-const NO_CELL = 0;
-
 /** Cells whose late output still finds its way. */
 const MAX_REMEMBERED = 1_000;
 
@@ -144,10 +141,9 @@ export class EngineProcess {
     return this.#run({ onEvent }, (id) => this.#send({ op: "comm", id, message }));
   }
 
-  /** Interrupts the running cell, awaiting code and synchronous loops alike; without one, what an earlier cell left running. */
+  /** Interrupts the running cell, awaiting code and synchronous loops alike; without one, what earlier cells left running. */
   interrupt(reason = ""): void {
-    const cells = this.#cells.size > 0 ? this.#cells.keys() : [NO_CELL];
-    for (const id of cells) (this.#child.stdio[4] as Writable).write(`${id} ${reason.replaceAll("\n", " ")}\n`);
+    for (const id of this.#cells.size > 0 ? this.#cells.keys() : [this.#lastId]) (this.#child.stdio[4] as Writable).write(`${id} ${reason.replaceAll("\n", " ")}\n`);
   }
 
   /** @param cursor UTF-16 offset into `code` */

@@ -89,10 +89,13 @@ export class RunningCells {
     });
   }
 
-  /** Ends what all cells have left running. */
-  interruptAll(reason: string): void {
-    for (const cell of this.#cells.values()) cell.interrupt(reason);
-    this.#cells.clear();
+  /** Ends what cell `id` and those before it have left running. */
+  interruptUpTo(id: number, reason: string): void {
+    for (const cell of this.#cells.values()) {
+      if (cell.id > id) continue;
+      cell.interrupt(reason);
+      this.#cells.delete(cell.id);
+    }
   }
 }
 
