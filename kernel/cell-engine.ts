@@ -160,9 +160,9 @@ export class CellEngine {
   }
 
   isComplete(code: string): Completeness {
-    const { code: typescript, body } = parseMagics(code);
+    const { magics, code: typescript, body } = parseMagics(code);
     if (body !== undefined) return /\n\s*$/.test(body) ? { status: "complete" } : { status: "incomplete", indent: "" };
-    const { completed, indent } = this.#tslab.isCompleteCode(typescript);
+    const { completed, indent } = this.#tslab.isCompleteCode(magics.length === 0 ? typescript : typescript.trimStart());
     return completed ? { status: "complete" } : { status: "incomplete", indent: indent ?? "" };
   }
 
@@ -268,7 +268,10 @@ export class CellEngine {
     return {
       print: (text) => this.#emit({ type: "stream", name: "stdout", text }),
       show: (data) => this.#emit({ type: "display_data", data, metadata: {}, transient: {} }),
-      variables: () => Object.entries(this.#variables).filter(([, value]) => value !== this.#input),
+      variables: () =>
+        Object.entries(this.#variables)
+          .filter(([, value]) => value !== this.#input)
+          .sort(([a], [b]) => a.localeCompare(b)),
       reset: () => {
         for (const name of Object.keys(this.#variables)) delete this.#variables[name];
         this.#variables.input = this.#input;

@@ -5,25 +5,37 @@ import { CellEngine } from "./cell-engine.js";
 import { tellFrontEnd } from "./front-end-pipe.js";
 import type { EngineRequest } from "./messages.js";
 import { StreamCapture } from "./stream-capture.js";
-import { ENGINE, HANDLED, type Interrupt, NOBODY, TURN, WATCHDOG, type WatchdogData } from "./watchdog.js";
+import { BUSY, HANDLED, type Interrupt, STATES, WANTED, type WatchdogData } from "./watchdog.js";
 
 /** File descriptor of the interrupt pipe, as EngineProcess lays it out. */
 const INTERRUPT_PIPE = 4;
 
 /** Shared with the watchdog. */
-const state = new Int32Array(new SharedArrayBuffer(8));
+const state = new Int32Array(new SharedArrayBuffer(4 * STATES));
 let depth = 0;
 
 /** Keeps the watchdog from terminating what is not a cell's own code. */
 function uninterruptible<T>(work: () => T): T {
-  // Does not come back from here where the watchdog was first.
-  while (depth === 0 && Atomics.compareExchange(state, TURN, NOBODY, ENGINE) === WATCHDOG) Atomics.wait(state, TURN, WATCHDOG);
+  if (depth === 0) takeTurn();
   depth++;
   try {
     return work();
   } finally {
-    if (--depth === 0) Atomics.store(state, TURN, NOBODY);
+    if (--depth === 0) endTurn();
   }
+}
+
+/** Does not come back where the watchdog was first. */
+function takeTurn(): void {
+  for (Atomics.store(state, BUSY, 1); Atomics.load(state, WANTED) === 1; Atomics.store(state, BUSY, 1)) {
+    endTurn();
+    Atomics.wait(state, WANTED, 1);
+  }
+}
+
+function endTurn(): void {
+  Atomics.store(state, BUSY, 0);
+  Atomics.notify(state, BUSY);
 }
 
 const engine: CellEngine = new CellEngine({

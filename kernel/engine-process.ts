@@ -143,7 +143,8 @@ export class EngineProcess {
 
   /** Interrupts the running cell, awaiting code and synchronous loops alike; without one, what earlier cells left running. */
   interrupt(reason = ""): void {
-    for (const id of this.#cells.size > 0 ? this.#cells.keys() : [this.#lastId]) (this.#child.stdio[4] as Writable).write(`${id} ${reason.replaceAll("\n", " ")}\n`);
+    for (const id of this.#cells.size > 0 ? this.#cells.keys() : [this.#lastId])
+      (this.#child.stdio[4] as Writable).write(`${id} ${reason.replaceAll("\n", " ")}\n`);
   }
 
   /** @param cursor UTF-16 offset into `code` */

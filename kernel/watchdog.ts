@@ -27,19 +27,17 @@ export interface Interrupt {
 
 /** Index into `state`: number of the last interrupt that the main thread has dealt with. */
 export const HANDLED = 0;
-/** Index into `state`: whose turn it is, one of the three below. */
-export const TURN = 1;
-
-/** The main thread runs cells, or nothing: it may be terminated. */
-export const NOBODY = 0;
-/** It does something that must not be torn apart, such as compiling or telling the front end something. */
-export const ENGINE = 1;
-/** It is being terminated, and must not begin such a thing. */
-export const WATCHDOG = 2;
+/** Index into `state`: nonzero while the main thread does something that must not be torn apart, such as compiling. */
+export const BUSY = 1;
+/** Index into `state`: nonzero while it is to be terminated, and must not begin such a thing. */
+export const WANTED = 2;
+export const STATES = 3;
 
 /** A main thread that is merely busy answers within this time, and before it has computed for that long. */
 const PATIENCE_MS = 200;
 const COMPUTING_MS = 100;
+/** Something that must not be torn apart is waited for this long; if it takes longer, the next check may find another moment. */
+const BRIEF_MS = 50;
 /** One that computes nothing at all may just not get a processor; but not for ever. */
 const GIVE_UP_MS = 5_000;
 
@@ -57,13 +55,20 @@ function watch({ pipe, state }: WatchdogData, main: NonNullable<typeof parentPor
     setTimeout(function check() {
       if (Atomics.load(state, HANDLED) >= interrupt.number) return;
       const computed = process.cpuUsage(cpu).user / 1000 >= COMPUTING_MS || performance.now() - since >= GIVE_UP_MS;
-      if (computed && Atomics.compareExchange(state, TURN, NOBODY, WATCHDOG) === NOBODY) {
-        terminateMainThread(() => {
-          Atomics.compareExchange(state, TURN, WATCHDOG, NOBODY);
-          Atomics.notify(state, TURN);
-          // The first message may have been lost together with the JavaScript that was reading it.
-          main.postMessage({ ...interrupt, terminated: true } satisfies Interrupt);
-        });
+      if (computed) {
+        Atomics.store(state, WANTED, 1);
+        const release = (): void => {
+          Atomics.store(state, WANTED, 0);
+          Atomics.notify(state, WANTED);
+        };
+        if (Atomics.load(state, BUSY) === 1 && Atomics.wait(state, BUSY, 1, BRIEF_MS) === "timed-out") release();
+        else {
+          terminateMainThread(() => {
+            release();
+            // The first message may have been lost together with the JavaScript that was reading it.
+            main.postMessage({ ...interrupt, terminated: true } satisfies Interrupt);
+          });
+        }
       }
       setTimeout(check, PATIENCE_MS);
     }, PATIENCE_MS);

@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
+import { notebookSymbol } from "../figures/document.js";
 import {
   computeInFloat16,
   decodeModel,
@@ -75,7 +76,8 @@ export interface RunOptions {
  * @throws RuntimeError if ONNX Runtime refuses the model; RangeError on a device it was not built for
  */
 export async function openSession(model: Model | Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
-  const { signal, memoryBudgetBytes, backend = onnxruntime } = options;
+  cellSignal()?.throwIfAborted();
+  const { signal = cellSignal(), memoryBudgetBytes, backend = onnxruntime } = options;
   const { threads = availableParallelism(), graphOptimizationLevel = "all" } = options;
   signal?.throwIfAborted();
   const name = options.name ?? nameOf(model);
@@ -134,6 +136,11 @@ export function closeRuntime(backend: Backend = onnxruntime): Promise<void> {
   return backend.close();
 }
 
+/** Aborted when the notebook cell on whose behalf the caller runs is interrupted: library work ends at its next run. */
+function cellSignal(): AbortSignal | undefined {
+  return (globalThis as { [notebookSymbol]?: { readonly signal?: AbortSignal | undefined } })[notebookSymbol]?.signal;
+}
+
 interface SessionFacts {
   readonly name: string;
   readonly device: Device;
@@ -177,7 +184,8 @@ export class Session {
   run(feeds: Feeds, options?: RunOptions & { readonly retain?: readonly never[] }): Promise<Record<string, Tensor>>;
   run(feeds: Feeds, options?: RunOptions): Promise<Record<string, Tensor | ResidentTensor>>;
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor | ResidentTensor>> {
-    const { signal, retain = [] } = options;
+    cellSignal()?.throwIfAborted();
+    const { signal = cellSignal(), retain = [] } = options;
     if (this.#released) throw new TypeError(`Session.run: ${this.name} was released; open it again`);
     signal?.throwIfAborted();
     checkFeeds(feeds, this.inputs, this.name);
