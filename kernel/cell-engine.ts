@@ -1,5 +1,6 @@
 import vm from "node:vm";
 import { CellTypeError, InterruptedError, SourceRegistry } from "./cell-errors.js";
+import { cellOptions } from "./cell-options.js";
 import { Comms } from "./comms.js";
 import { LocalModules } from "./local-modules.js";
 import { MAGIC_NAMES, type MagicCell, type MagicHost, parseMagics, runMagics, usage } from "./magics.js";
@@ -48,7 +49,10 @@ export class CellEngine {
   readonly #sources = new SourceRegistry();
   readonly #variables: Record<string, unknown> = {};
   readonly #exports = exportsInto(this.#variables);
-  #localModules = new LocalModules(this.#sources);
+  readonly #compilerOptions = cellOptions(process.cwd());
+  #localModules = new LocalModules(this.#sources, this.#compilerOptions.options);
+  /** What is wrong with the folder's settings, told once. */
+  #problems = this.#compilerOptions.problems;
   readonly #documentState = new Map<string, unknown>();
   readonly #comms = new Comms((message) => this.#emit(message));
   readonly #cells = new RunningCells();
@@ -207,6 +211,7 @@ export class CellEngine {
     const after = await runMagics(magic, this.#magicHost(cell));
     if (magic.code.trim() === "") return void after(usage());
     const conversion = this.#compile(label, code, magic);
+    await this.#localModules.prepare(magic.code, process.cwd());
     // A runaway loop is ended by terminating the JavaScript that is on the stack. In a task of its own that is the cell alone,
     // and the caller is still there to report it.
     return new Promise((resolve, reject) => {
@@ -225,7 +230,8 @@ export class CellEngine {
 
   #compile(label: string, code: string, magic: MagicCell): CompiledCell {
     const conversion = this.#options.uninterruptible(() => this.#converter.convert(this.#declarations, magic.code));
-    this.#localModules.update(conversion.sideOutputs ?? []);
+    for (const problem of this.#problems) this.#emit({ type: "stream", name: "stderr", text: `${problem}\n` });
+    this.#problems = [];
     if (conversion.diagnostics.length > 0) throw new CellTypeError(conversion.diagnostics, code);
     const { code: output, maps } = splitSourceMaps(conversion.output ?? "");
     this.#sources.add(label, { name: label, code, linesBefore: 1 }, maps);
@@ -276,7 +282,7 @@ export class CellEngine {
         for (const name of Object.keys(this.#variables)) delete this.#variables[name];
         this.#variables.input = this.#input;
         this.#declarations = BUILT_IN;
-        this.#localModules = new LocalModules(this.#sources);
+        this.#localModules = new LocalModules(this.#sources, this.#compilerOptions.options);
       },
       limit: (ms, always) => this.#options.limit(cell.id, ms, always),
     };

@@ -8,6 +8,8 @@
 import { createRequire, Module } from "node:module";
 import path from "node:path";
 import ts from "typescript";
+import { cellOptions } from "./cell-options.js";
+import { stampOf } from "./file-stamp.js";
 import { interruptibleAwaits } from "./interruptible-awaits.js";
 import type { CompletionDetail } from "./messages.js";
 import { PACKAGE_ROOT, packageVersion } from "./package-root.js";
@@ -34,8 +36,6 @@ export interface Conversion {
   readonly diagnostics: readonly CellDiagnostic[];
   readonly lastExpressionVar?: string;
   readonly hasToplevelAwait?: boolean;
-  /** JavaScript of local files the cell imports. */
-  readonly sideOutputs?: readonly { readonly path: string; readonly data: string }[];
 }
 
 export interface Converter {
@@ -104,21 +104,6 @@ export const TYPESCRIPT_INTERNALS: readonly string[] = [
   "findNextToken",
 ];
 
-const CELL_OPTIONS: ts.CompilerOptions = {
-  strict: true,
-  target: ts.ScriptTarget.ES2022,
-  // With a later module kind TypeScript would accept top-level await silently, and tslab could not tell sync from async cells.
-  module: ts.ModuleKind.ES2020,
-  moduleResolution: ts.ModuleResolutionKind.Bundler,
-  lib: ["lib.es2023.d.ts", "lib.esnext.disposable.d.ts"],
-  // JavaScript needs no compiling: it is loaded as it is, with types from its declarations or none.
-  allowJs: false,
-  checkJs: false,
-  inlineSourceMap: true,
-  // Packages bring their own types when imported; only Node's are there from the start.
-  types: ["node"],
-};
-
 /** "await is only allowed at top level if …", in all its forms; tslab knows the last one. */
 const TOP_LEVEL_AWAIT = new Set([1309, 1375, 1378, 1431, 1432, 2852, 2853, 2854]);
 const AWAIT_OUTSIDE_ASYNC = 1308;
@@ -147,13 +132,72 @@ export function loadTslab(): Tslab {
 
   const converter = fromTslab("./converter.js") as Pick<Tslab, "createConverter" | "isCompleteCode">;
   const inspect = fromTslab("./inspect.js") as Pick<Tslab, "printQuickInfo">;
-  loaded = { ...converter, ...inspect, jupyter: fromTslab("./jupyter.js") as Tslab["jupyter"] };
+  const jupyter = fromTslab("./jupyter.js") as Tslab["jupyter"];
+  loaded = { ...converter, ...inspect, jupyter, createConverter: (options) => current(converter.createConverter(options)) };
   return loaded;
 }
 
+/** A converter that knows the local files as they are now, and to which `export` means nothing: cells share everything. */
+function current(converter: Converter): Converter {
+  const now = (code: string): string => {
+    localFiles.tellChanges();
+    return withoutExports(code);
+  };
+  return {
+    convert: (declarations, code) => converter.convert(declarations, now(code)),
+    inspect: (declarations, code, position) => converter.inspect(declarations, now(code), position),
+    complete: (declarations, code, position) => converter.complete(declarations, now(code), position),
+    close: () => converter.close(),
+  };
+}
+
+/** The code with blanks for its `export`s, so that everything else is where it was. */
+export function withoutExports(code: string): string {
+  if (!/\bexport\b/.test(code)) return code;
+  const file = ts.createSourceFile("cell.ts", code, ts.ScriptTarget.Latest);
+  const blank = (text: string, start: number, end: number): string =>
+    text.slice(0, start) + text.slice(start, end).replace(/[^\n]/g, " ") + text.slice(end);
+  let blanked = code;
+  for (const statement of file.statements) {
+    if (ts.isExportDeclaration(statement) && !statement.moduleSpecifier)
+      blanked = blank(blanked, statement.getStart(file), statement.end);
+    if (ts.isExportAssignment(statement)) blanked = blank(blanked, statement.getStart(file), statement.expression.getStart(file));
+    if (!ts.canHaveModifiers(statement)) continue;
+    for (const modifier of ts.getModifiers(statement) ?? []) {
+      if (modifier.kind === ts.SyntaxKind.ExportKeyword || modifier.kind === ts.SyntaxKind.DefaultKeyword)
+        blanked = blank(blanked, modifier.getStart(file), modifier.end);
+    }
+  }
+  return blanked;
+}
+
+/** Stands in for the file system's own watching, which brings its news later than the next cell comes. */
+class WatchedFiles {
+  readonly #watched = new Map<string, { readonly callback: ts.FileWatcherCallback; stamp: string }>();
+
+  readonly watchFile = (file: string, callback: ts.FileWatcherCallback): ts.FileWatcher => {
+    this.#watched.set(file, { callback, stamp: stampOf(file) });
+    return { close: () => void this.#watched.delete(file) };
+  };
+
+  tellChanges(): void {
+    for (const [file, watched] of this.#watched) {
+      const stamp = stampOf(file);
+      if (stamp === watched.stamp) continue;
+      const kind = ts.FileWatcherEventKind;
+      const change = stamp === "" ? kind.Deleted : watched.stamp === "" ? kind.Created : kind.Changed;
+      watched.stamp = stamp;
+      watched.callback(file, change);
+    }
+  }
+}
+
+const localFiles = new WatchedFiles();
+
 function compilerForTslab(): Record<string, unknown> {
   const internals = ts as unknown as TypeScriptInternals;
-  const compiler: Record<string, unknown> = { ...ts };
+  const dependenciesOf = new WeakMap<ts.Program, (file: ts.SourceFile) => readonly string[]>();
+  const compiler: Record<string, unknown> = { ...ts, sys: { ...ts.sys, watchFile: localFiles.watchFile } };
   const dropUnknown = (options: ts.CompilerOptions): ts.CompilerOptions => {
     const { disableTopLevelAwait: _1, noImplicitUseStrict: _2, ...known } = options;
     return known;
@@ -162,7 +206,7 @@ function compilerForTslab(): Record<string, unknown> {
   compiler.createWatchCompilerHost = (files: string[], options: ts.CompilerOptions, system: ts.System, ...rest: []) => {
     const host = ts.createWatchCompilerHost(
       files,
-      { ...dropUnknown(options), ...CELL_OPTIONS },
+      { ...dropUnknown(options), ...cellOptions(system.getCurrentDirectory()).options },
       quietInPackages(system),
       ...rest,
     );
@@ -179,6 +223,10 @@ function compilerForTslab(): Record<string, unknown> {
     host.createProgram = (...args) => {
       const builder = createProgram(...args);
       seeShorthandValues(builder.getProgram().getTypeChecker());
+      const dependencies = builder.getAllDependencies.bind(builder);
+      dependenciesOf.set(builder.getProgram(), dependencies);
+      // Local files are checked with the cell, but compiled when they are loaded.
+      builder.getAllDependencies = (file) => [file.fileName];
       return builder;
     };
     // Only files whose text changed are resolved again; otherwise every cell would re-resolve every library.
@@ -198,9 +246,10 @@ function compilerForTslab(): Record<string, unknown> {
     const result = ts.transpileModule(esm, { ...options, compilerOptions, transformers: { before: [interruptibleAwaits] } });
     return { ...result, outputText: [result.outputText, ...maps.map((map) => MAP_PREFIX + map)].join("\n") };
   };
-  compiler.getPreEmitDiagnosticsOfFiles = (program: ts.Program, files: readonly ts.SourceFile[]) =>
-    files
-      .flatMap((file) => ts.getPreEmitDiagnostics(program, file))
+  compiler.getPreEmitDiagnosticsOfFiles = (program: ts.Program, [cell]: readonly [ts.SourceFile]) =>
+    dependenciesOf.get(program)!(cell)
+      .filter((name) => name === cell.fileName || /(?<!\.d)\.[cm]?tsx?$/.test(name))
+      .flatMap((name) => ts.getPreEmitDiagnostics(program, program.getSourceFile(name)))
       .filter((diagnostic) => diagnostic.code !== NO_DECLARATION_FILE)
       .map((diagnostic) => (TOP_LEVEL_AWAIT.has(diagnostic.code) ? { ...diagnostic, code: AWAIT_OUTSIDE_ASYNC } : diagnostic));
   compiler.getDefaultTypeRoots = (directory: string, host: { directoryExists(name: string): boolean }) => {
@@ -228,12 +277,17 @@ function compilerForTslab(): Record<string, unknown> {
   };
   compiler.Completions = {
     ...internals.Completions,
-    getCompletionsAtPositionForTslab: (...args: unknown[]) => {
+    getCompletionsAtPositionForTslab: (_host: unknown, program: ts.Program, ...rest: unknown[]) => {
       const formatContext = undefined;
       const includeSymbol = true;
-      const info = internals.Completions.getCompletionsAtPosition(...args, formatContext, includeSymbol);
-      const [, program, , file, position] = args as [unknown, ts.Program, unknown, ts.SourceFile, number];
-      return info && { ...info, describe: (name: string) => describeEntry(internals, info, name, { program, file, position }) };
+      // Members named by symbols are looked up among the modules that export the symbols, for which it needs a host.
+      const host = completionHost(program);
+      const info = internals.Completions.getCompletionsAtPosition(host, program, ...rest, formatContext, includeSymbol);
+      if (!info) return undefined;
+      const [, file, position] = rest as [unknown, ts.SourceFile, number];
+      const describe = (name: string): CompletionDetail | undefined =>
+        describeEntry(internals, info, name, { program, file, position });
+      return { ...withoutSymbols(info), describe };
     },
   };
   return compiler;
@@ -265,6 +319,20 @@ function seeShorthandValues(checker: ts.TypeChecker): void {
       : symbolAt(node);
 }
 
+function completionHost(program: ts.Program): object {
+  return {
+    ...ts.createCompilerHost(program.getCompilerOptions()),
+    getCompilationSettings: () => program.getCompilerOptions(),
+    getPackageJsonsVisibleToFile: () => [],
+    getPackageJsonAutoImportProvider: () => undefined,
+  };
+}
+
+/** `object.[symbol]` is no completion that can stand after the dot. */
+function withoutSymbols(info: CompletionInfo): CompletionInfo {
+  return { ...info, entries: info.entries.filter(({ name, source }) => source === undefined && !name.startsWith("[")) };
+}
+
 /** Watching the thousands of files of installed packages costs time and changes nothing. */
 function quietInPackages(system: ts.System): ts.System {
   const watchFile = system.watchFile!;
@@ -282,4 +350,20 @@ export function splitSourceMaps(code: string): { code: string; maps: string[] } 
   const lines = code.split("\n");
   const maps = lines.filter((line) => line.startsWith(MAP_PREFIX)).map((line) => line.slice(MAP_PREFIX.length).trim());
   return { code: lines.filter((line) => !line.startsWith(MAP_PREFIX)).join("\n"), maps };
+}
+
+/** A local file as JavaScript that can be required. Its types have been checked with the cell that imports it. */
+export function compileLocalFile(
+  file: string,
+  code: string,
+  options: ts.CompilerOptions,
+): { readonly output: string; readonly maps: readonly string[] } {
+  const compilerOptions = { ...options, module: ts.ModuleKind.CommonJS, allowImportingTsExtensions: false };
+  const { outputText } = ts.transpileModule(code, {
+    fileName: file,
+    compilerOptions,
+    transformers: { before: [interruptibleAwaits] },
+  });
+  const { code: output, maps } = splitSourceMaps(outputText);
+  return { output, maps };
 }
