@@ -1,5 +1,6 @@
 /** Entry of the engine process: a cell engine that a front end drives over Node's IPC channel (see EngineProcess). */
 import { Worker } from "node:worker_threads";
+import { watchTasks } from "../lib/notebook/tasks.js";
 import { forgetTerminated } from "./async-bookkeeping.js";
 import { CellEngine } from "./cell-engine.js";
 import { tellFrontEnd } from "./front-end-pipe.js";
@@ -56,6 +57,7 @@ const engine: CellEngine = new CellEngine({
   limit: (id, ms, always) => uninterruptible(() => tellFrontEnd({ op: "limit", id, ms, always })),
   uninterruptible,
 });
+watchTasks();
 const streams = new StreamCapture({
   owner: () => engine.owner,
   write: ({ owner, name }, text) => {

@@ -1,6 +1,5 @@
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
-import { notebookSymbol } from "../figures/document.js";
 import {
   computeInFloat16,
   decodeModel,
@@ -27,6 +26,7 @@ import { checkFeeds, checkOutputNames } from "./feeds.js";
 import { openingBytes, reserveMemory } from "./memory.js";
 import { onnxruntime } from "./onnxruntime.js";
 import type { ResidentTensor } from "./resident.js";
+import { currentSignal } from "./task.js";
 
 export interface SessionOptions {
   /** Default "auto": CUDA where the runtime was built with it, else the CPU. */
@@ -76,8 +76,8 @@ export interface RunOptions {
  * @throws RuntimeError if ONNX Runtime refuses the model; RangeError on a device it was not built for
  */
 export async function openSession(model: Model | Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
-  cellSignal()?.throwIfAborted();
-  const { signal = cellSignal(), memoryBudgetBytes, backend = onnxruntime } = options;
+  currentSignal()?.throwIfAborted();
+  const { signal = currentSignal(), memoryBudgetBytes, backend = onnxruntime } = options;
   const { threads = availableParallelism(), graphOptimizationLevel = "all" } = options;
   signal?.throwIfAborted();
   const name = options.name ?? nameOf(model);
@@ -136,11 +136,6 @@ export function closeRuntime(backend: Backend = onnxruntime): Promise<void> {
   return backend.close();
 }
 
-/** Aborted when the notebook cell on whose behalf the caller runs is interrupted: library work ends at its next run. */
-function cellSignal(): AbortSignal | undefined {
-  return (globalThis as { [notebookSymbol]?: { readonly signal?: AbortSignal | undefined } })[notebookSymbol]?.signal;
-}
-
 interface SessionFacts {
   readonly name: string;
   readonly device: Device;
@@ -184,8 +179,8 @@ export class Session {
   run(feeds: Feeds, options?: RunOptions & { readonly retain?: readonly never[] }): Promise<Record<string, Tensor>>;
   run(feeds: Feeds, options?: RunOptions): Promise<Record<string, Tensor | ResidentTensor>>;
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor | ResidentTensor>> {
-    cellSignal()?.throwIfAborted();
-    const { signal = cellSignal(), retain = [] } = options;
+    currentSignal()?.throwIfAborted();
+    const { signal = currentSignal(), retain = [] } = options;
     if (this.#released) throw new TypeError(`Session.run: ${this.name} was released; open it again`);
     signal?.throwIfAborted();
     checkFeeds(feeds, this.inputs, this.name);

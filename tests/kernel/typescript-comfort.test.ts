@@ -184,7 +184,9 @@ describe("completion", () => {
     expect(await complete("pipe.")).toEqual(expect.arrayContaining(["generate", "with", "tree"]));
     expect(await complete("pipe.")).not.toContain("[jupyterDisplay]");
     expect((await complete("pipe.ge"))[0]).toBe("generate");
-    expect(await complete("(await pipe.generate('x')).images.")).toEqual(expect.arrayContaining(["shape", "dtype", "data"]));
+    expect(await complete("(await pipe.generate('x')).finalLatents.")).toEqual(
+      expect.arrayContaining(["shape", "dtype", "data"]),
+    );
     expect(await complete("at('mid_block').")).toContain("scale");
     expect(await complete("await pipe.generate('x', { st")).toEqual(expect.arrayContaining(["steps", "strength"]));
     expect(await engine().inspect("pipe.generate", 7)).toContain("Promise<Generation>");

@@ -1,4 +1,4 @@
-import { environment } from "../../runtime/index.js";
+import { beginTask, currentSignal, environment } from "../../runtime/index.js";
 import { type Tensor, TorchGenerator, tensorDigest } from "../../tensor/index.js";
 import { denoiserFrom } from "../adapters.js";
 import { joined, scaled, stacked } from "../batches.js";
@@ -21,7 +21,8 @@ export async function generate(
   prompt: string | readonly string[],
   options: GenerateOptions,
 ): Promise<Generation> {
-  const { guidanceScale = 7.5, guidanceRescale = 0, eta, capture = [], batchSize = 8, asyrp, signal } = options;
+  const { guidanceScale = 7.5, guidanceRescale = 0, eta, capture = [], batchSize = 8, asyrp } = options;
+  const { signal = currentSignal() } = options;
   const items = itemsOf(pipe, prompt, options);
   if (asyrp && (options.sampler ?? "ddim") !== "ddim")
     throw new RangeError(`generate: asyrp is a form of ddim, got sampler "${options.sampler}"; leave one of them out`);
@@ -99,11 +100,13 @@ export async function generate(
     rng,
     ...(signal && { signal }),
   });
+  using task = beginTask("generate", { total: steps, told: options.onStep });
   const started = performance.now();
   for await (const step of run) {
     latents.push(scaled(step.x, plan.signal(step.sigmaNext)));
     denoised.push(step.denoised);
     const done = step.index + 1;
+    task.at(done);
     const secondsLeft = ((performance.now() - started) / 1000 / done) * (steps - done);
     await options.onStep?.({ ...step, steps, secondsLeft });
     signal?.throwIfAborted();
