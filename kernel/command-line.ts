@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { nearestNames } from "../lib/runtime/feeds.js";
 
 /** What `tweedie` tells the shell. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, timeout: 3, interrupted: 130 } as const;
@@ -113,26 +114,9 @@ export function positive(text: string, what: string, { whole = false }: { readon
 
 /** `; did you mean …?` with the word that was probably meant, or nothing. */
 export function didYouMean(word: string, known: readonly string[]): string {
-  const ranked = known
-    .map((name) => ({ name, distance: name.startsWith(word) && word.length > 2 ? 0 : editDistance(word, name) }))
-    .sort((a, b) => a.distance - b.distance);
-  const [best] = ranked;
-  return best && best.distance <= Math.max(1, Math.floor(best.name.length / 3)) ? `; did you mean ${best.name}?` : "";
-}
-
-/** Insertions, deletions, replacements and swaps of neighbours that lead from one word to the other. */
-function editDistance(a: string, b: string): number {
-  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = rows[i - 1]![j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row[j] = Math.min(replaced, rows[i - 1]![j]! + 1, row[j - 1]! + 1);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) row[j] = Math.min(row[j]!, rows[i - 2]![j - 2]! + 1);
-    }
-    rows.push(row);
-  }
-  return rows[a.length]![b.length]!;
+  const begun = word.length > 2 ? known.find((name) => name.startsWith(word)) : undefined;
+  const best = begun ?? nearestNames(word, known)[0];
+  return best === undefined ? "" : `; did you mean ${best}?`;
 }
 
 const WIDTH = 110;

@@ -6,8 +6,8 @@ import { runNotebook } from "./runner.js";
 /** Something that a check found. */
 export interface Finding {
   readonly check: "types" | "rerun" | "cleared";
-  /** Counts code cells from 1, as running them does. */
-  readonly cell: number;
+  /** Counts code cells from 1, as running them does; not set for what concerns the folder. */
+  readonly cell?: number;
   /** 1-based, in the cell. */
   readonly line?: number;
   readonly column?: number;

@@ -79,47 +79,67 @@ export async function runNotebook(notebook: Notebook, options: RunOptions): Prom
   let status: RunStatus = signal?.aborted ? "interrupted" : "ok";
 
   const engine = await EngineProcess.start(path.resolve(options.directory));
-  let kill: NodeJS.Timeout | undefined;
-  const stop = (): void => {
-    engine.interrupt("the run was interrupted");
-    kill = setTimeout(() => void engine.stop(), GRACE_MS);
-  };
-  signal?.addEventListener("abort", stop);
+  const halt = new Halt(engine);
+  const interrupt = (): void => halt.now("interrupted", "the run was interrupted");
+  signal?.addEventListener("abort", interrupt);
+  if (options.notebookTimeoutMs !== undefined) halt.after(options.notebookTimeoutMs);
   try {
     const outputs = new OutputCollector();
     for (const { cell, number } of cells) {
+      if (halt.reason) status = halt.reason.status;
       if (status !== "ok") {
         reports.push({ number, title: cellTitle(cell.source), status: "skipped", seconds: 0 });
         continue;
       }
       const left = secondsLeft(cells.map(({ cell }, index) => ({ usual: usual.get(cell), taken: reports[index]?.seconds })));
       options.progress?.cellStarted?.({ number, of: code.length, source: cell.source, secondsLeft: left });
-      const spent = performance.now() - started;
-      const report = await runCell(engine, cell, { number, spent, outputs, options });
+      const report = await runCell(engine, cell, { number, halt, outputs, options });
       reports.push(report);
       options.progress?.cellEnded?.(report);
       if (report.status !== "allowed" && report.status !== "skipped") status = report.status;
     }
   } finally {
-    signal?.removeEventListener("abort", stop);
-    clearTimeout(kill);
+    signal?.removeEventListener("abort", interrupt);
+    halt.clear();
     await engine.stop();
   }
   return { notebook: executed, status, cells: reports, seconds: (performance.now() - started) / 1000 };
 }
 
+/** Ends a run from outside: its running cell is interrupted, and its process ended if that does not help. */
+class Halt {
+  reason: { readonly status: "timeout" | "interrupted"; readonly error: CellError } | undefined;
+  readonly #engine: EngineProcess;
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(engine: EngineProcess) {
+    this.#engine = engine;
+  }
+
+  now(status: "timeout" | "interrupted", evalue: string): void {
+    this.reason ??= { status, error: { ename: "Interrupted", evalue, traceback: [`Interrupted: ${evalue}`] } };
+    this.#engine.interrupt(evalue);
+    this.#timers.push(setTimeout(() => void this.#engine.stop(), GRACE_MS));
+  }
+
+  after(ms: number): void {
+    const reason = `the notebook ran longer than its limit of ${ms / 1000} s`;
+    this.#timers.push(setTimeout(() => this.now("timeout", reason), ms));
+  }
+
+  clear(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+}
+
 interface CellRun {
   readonly number: number;
-  /** Milliseconds that the notebook has taken so far. */
-  readonly spent: number;
+  readonly halt: Halt;
   readonly outputs: OutputCollector;
   readonly options: RunOptions;
 }
 
-async function runCell(engine: EngineProcess, cell: CodeCell, { number, spent, outputs, options }: CellRun): Promise<CellReport> {
-  const { timeoutMs = Number.POSITIVE_INFINITY, notebookTimeoutMs = Number.POSITIVE_INFINITY, signal } = options;
-  const notebookLimit = Math.max(1, notebookTimeoutMs - spent);
-  const limit = Math.min(timeoutMs, notebookLimit);
+async function runCell(engine: EngineProcess, cell: CodeCell, { number, halt, outputs, options }: CellRun): Promise<CellReport> {
   cell.execution_count = number;
   let error: CellError | undefined;
   const onEvent = (event: CellEvent): void => {
@@ -128,31 +148,16 @@ async function runCell(engine: EngineProcess, cell: CodeCell, { number, spent, o
     options.progress?.cellEvent?.(event, number);
   };
   const from = new Date();
-  const { ok, died } = await engine.execute(cell.source, {
-    label: `cell[${number}]`,
-    onEvent,
-    ...(Number.isFinite(limit) && { timeoutMs: limit }),
-    ...(notebookLimit < timeoutMs && {
-      timeoutReason: `the notebook ran longer than its limit of ${notebookTimeoutMs / 1000} s`,
-    }),
-  });
-  const seconds = timed(cell, from, new Date());
-  const title = cellTitle(cell.source);
-  if (signal?.aborted) {
-    // A process that had to be killed says nothing more.
-    if (!error) onEvent({ type: "error", ...interruption() });
-    return { number, title, status: "interrupted", seconds, error: error! };
-  }
-  if (ok) return { number, title, status: "ok", seconds };
-  // Timers may fire a little early.
-  const late = seconds * 1000 > limit - 20 && ["Interrupted", "EngineDied"].includes(error!.ename);
+  const { timeoutMs } = options;
+  const { ok, died } = await engine.execute(cell.source, { label: `cell[${number}]`, cellId: cell.id, onEvent, timeoutMs });
+  const report = { number, title: cellTitle(cell.source), seconds: timed(cell, from, new Date()) };
+  if (ok) return { ...report, status: "ok" };
+  // A process that had to be killed says nothing more.
+  if (!error && halt.reason) onEvent({ type: "error", ...halt.reason.error });
+  if (halt.reason) return { ...report, status: halt.reason.status, error: error! };
+  const late = ["Interrupted", "EngineDied"].includes(error!.ename) && error!.evalue.includes("ran longer than its limit");
   const allowed = !late && !died && (options.allowErrors === true || hasTag(cell, "raises-exception"));
-  return { number, title, status: late ? "timeout" : allowed ? "allowed" : "failed", seconds, error: error! };
-}
-
-function interruption(): CellError {
-  const evalue = "the run was interrupted";
-  return { ename: "Interrupted", evalue, traceback: [`Interrupted: ${evalue}`] };
+  return { ...report, status: late ? "timeout" : allowed ? "allowed" : "failed", error: error! };
 }
 
 function freshCopy(notebook: Notebook, parameters: Readonly<Record<string, unknown>>): Notebook {

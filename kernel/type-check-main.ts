@@ -1,12 +1,18 @@
 /** Type-checks the notebooks of the current folder for `checkTypes`, which starts this as a process and sends their cells. */
 import ts from "typescript";
+import { BUILT_IN } from "./cell-engine.js";
 import { CellTypeError, SourceRegistry } from "./cell-errors.js";
+import { cellOptions } from "./cell-options.js";
+import { parseMagics } from "./magics.js";
 import type { Finding, NumberedCell } from "./notebook-check.js";
 import { type Converter, loadTslab } from "./typescript-shim.js";
 
 process.once("message", (notebooks: readonly (readonly NumberedCell[])[]) => {
+  const problems = cellOptions(process.cwd()).problems.map(
+    (message): Finding => ({ check: "types", message: `${message}; the kernel goes on without it` }),
+  );
   const converter = loadTslab().createConverter({ isJS: false, isBrowser: false });
-  const findings = notebooks.map((cells) => checkCells(converter, cells));
+  const findings = notebooks.map((cells, index) => [...(index === 0 ? problems : []), ...checkCells(converter, cells)]);
   converter.close();
   process.send!(findings, () => process.exit());
 });
@@ -14,8 +20,12 @@ process.once("message", (notebooks: readonly (readonly NumberedCell[])[]) => {
 /** Cells in order, each one as the kernel compiles it, with the compiler options that the kernel has in this folder. */
 function checkCells(converter: Converter, cells: readonly NumberedCell[]): Finding[] {
   const findings: Finding[] = [];
-  let declarations = "";
-  for (const { source, number } of cells) {
+  let declarations = BUILT_IN;
+  for (const { source: written, number } of cells) {
+    // Magics leave blank lines: positions stay.
+    const { magics, code: source } = parseMagics(written);
+    if (magics.some(({ name }) => name === "%reset")) declarations = BUILT_IN;
+    if (source.trim() === "") continue;
     const { diagnostics, declOutput } = converter.convert(declarations, source);
     const place = { check: "types", cell: number } as const;
     for (const diagnostic of diagnostics) {

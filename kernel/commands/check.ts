@@ -82,8 +82,13 @@ function folderOf(file: string): string {
 function describe(file: string, findings: readonly Finding[], fixed: boolean): string {
   const head = `${findings.length > 0 ? "✗" : "✓"} ${file}${fixed ? " (outputs cleared)" : ""}`;
   const lines = findings.flatMap(({ check: kind, cell, line, column, message, excerpt = [] }) => [
-    `  cell ${cell}${line === undefined ? "" : `, line ${line}:${column}`}: ${message}${kind === "cleared" ? "; --fix clears it" : ""}`,
+    `  ${place(cell, line, column)}${message}${kind === "cleared" ? "; --fix clears it" : ""}`,
     ...excerpt.map((text) => `  ${text}`),
   ]);
   return [head, ...lines].join("\n");
+}
+
+function place(cell: number | undefined, line: number | undefined, column: number | undefined): string {
+  if (cell === undefined) return "";
+  return line === undefined ? `cell ${cell}: ` : `cell ${cell}, line ${line}:${column}: `;
 }

@@ -1,6 +1,7 @@
 import { concatRows, rowRanges } from "../diffusion/batches.js";
 import type { GenerateOptions, Generation, Pipeline } from "../diffusion/index.js";
 import type { Branch, HookPoint } from "../hooks/index.js";
+import { beginTask } from "../runtime/index.js";
 import { float32, type Tensor } from "../tensor/index.js";
 import { patchRows } from "./patch-rows.js";
 import { type PatchingDirection, PatchingSweep, type StepWindow } from "./patching-sweep-result.js";
@@ -85,6 +86,7 @@ export async function patchingSweep(pipe: Pipeline, options: PatchingSweepOption
 
   const values = new Float32Array(points.length * chosen.length);
   let done = 0;
+  using task = beginTask("patchingSweep", { total: values.length, unit: "patches", told: onProgress });
   for (const [start, end] of rowRanges(points.length, batchSize)) {
     const batch = points.slice(start, end);
     for (const [column, window] of chosen.entries()) {
@@ -94,6 +96,7 @@ export async function patchingSweep(pipe: Pipeline, options: PatchingSweepOption
         values[(start + i) * chosen.length + column] = judged[i]!;
       });
       done += batch.length;
+      task.at(done);
       onProgress?.(done, values.length);
     }
   }

@@ -25,11 +25,6 @@ export function notebookRuntime(): NotebookRuntime | undefined {
   return (globalThis as { [notebookSymbol]?: NotebookRuntime })[notebookSymbol] ?? stockTslab();
 }
 
-/** The running cell's signal, for passing on to long work; undefined outside a cell of our kernel. */
-export function currentSignal(): AbortSignal | undefined {
-  return notebookRuntime()?.signal;
-}
-
 interface TslabJupyter {
   readonly lastWriteDisplayData?: ((output: object, update: boolean) => void) | null;
 }

@@ -27,6 +27,7 @@ import { checkFeeds, checkOutputNames } from "./feeds.js";
 import { openingBytes, reserveMemory } from "./memory.js";
 import { onnxruntime } from "./onnxruntime.js";
 import type { ResidentTensor } from "./resident.js";
+import { currentSignal } from "./task.js";
 
 export interface SessionOptions {
   /** Default "auto": CUDA where the runtime was built with it, else the CPU. */
@@ -76,7 +77,8 @@ export interface RunOptions {
  * @throws RuntimeError if ONNX Runtime refuses the model; RangeError on a device it was not built for
  */
 export async function openSession(model: Model | Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
-  const { signal, memoryBudgetBytes, backend = onnxruntime } = options;
+  currentSignal()?.throwIfAborted();
+  const { signal = currentSignal(), memoryBudgetBytes, backend = onnxruntime } = options;
   const { threads = availableParallelism(), graphOptimizationLevel = "all" } = options;
   signal?.throwIfAborted();
   const name = options.name ?? nameOf(model);
@@ -178,7 +180,8 @@ export class Session {
   run(feeds: Feeds, options?: RunOptions & { readonly retain?: readonly never[] }): Promise<Record<string, Tensor>>;
   run(feeds: Feeds, options?: RunOptions): Promise<Record<string, Tensor | ResidentTensor>>;
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor | ResidentTensor>> {
-    const { signal, retain = [] } = options;
+    currentSignal()?.throwIfAborted();
+    const { signal = currentSignal(), retain = [] } = options;
     if (this.#released) throw new TypeError(`Session.run: ${this.name} was released; open it again`);
     signal?.throwIfAborted();
     checkFeeds(feeds, this.inputs, this.name);

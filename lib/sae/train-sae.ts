@@ -1,5 +1,5 @@
 import type { GraphBuilder } from "../program/index.js";
-import { type Device, defaultDevice, environment, type SessionOptions } from "../runtime/index.js";
+import { beginTask, type Device, defaultDevice, environment, type SessionOptions } from "../runtime/index.js";
 import { float32, Rng, type Tensor, tensorDigest } from "../tensor/index.js";
 import {
   adamw,
@@ -90,6 +90,7 @@ export async function trainSae(data: Vectors, options: TrainSaeOptions): Promise
     : shuffledBatches(source.count, batchSize, rng.fork("order"));
   const { checkpoint, checkpointEvery, signal, session = {} } = options;
   const curves = new Curves();
+  using task = beginTask("trainSae", { total: steps, told: options.onProgress });
   const trainer = await runTraining(trainingSpec(variant, config, batchSize, options), {
     steps,
     learningRate: plan.learningRate,
@@ -101,6 +102,7 @@ export async function trainSae(data: Vectors, options: TrainSaeOptions): Promise
     ...(signal === undefined ? {} : { signal }),
     onProgress({ step, reports, msPerStep }) {
       curves.add(step, reports);
+      task.at(step, `loss ${curves.last.loss.toPrecision(3)}`);
       options.onProgress?.({ step, steps, ...curves.last, msPerStep });
     },
   });

@@ -58,6 +58,27 @@ describe("types", () => {
     expect(stdout).toMatch(/2 \| {3}const s: string = n;\n.* \| {9}\^\n/);
   });
 
+  test("know the folder's tsconfig.json and tell what is wrong with it, magics, and what every cell has", () => {
+    const loose = path.join(folder, "loose");
+    mkdirSync(loose);
+    writeNotebook(
+      loose,
+      "n",
+      "%time\nlet s: string = null;",
+      "%%html\n<b>no TypeScript</b>",
+      "%time s = await input('?');\nbad;",
+    );
+    const strict = { cell: 1, line: 2, column: 5, message: "Type 'null' is not assignable to type 'string'." };
+    const bad = { cell: 3, line: 2, column: 1, message: "Cannot find name 'bad'." };
+    expect(findings("loose/n.ipynb")).toMatchObject([strict, bad]);
+    writeFileSync(path.join(loose, "tsconfig.json"), '{ "compilerOptions": { "strict": false } }');
+    expect(findings("loose/n.ipynb")).toMatchObject([bad]);
+    writeFileSync(path.join(loose, "tsconfig.json"), '{ "compilerOptions": { "strict": "very" } }');
+    expect(check("loose").stdout).toMatch(
+      /✗ loose\/n\.ipynb\n {2}tsconfig\.json line 1:\d+ - .*strict.*\n {2}cell 3, line 2:1: /,
+    );
+  });
+
   test("are looked up in each notebook's own folder", () => {
     for (const [name, type] of [
       ["one", "number"],

@@ -17,7 +17,7 @@ afterAll(() => {
 
 test("kernel_info tells language, protocol and version", async () => {
   const { content } = await client.request("shell", "kernel_info_request");
-  expect(content).toMatchObject({ status: "ok", protocol_version: "5.3", implementation: "tweedie" });
+  expect(content).toMatchObject({ status: "ok", protocol_version: "5.4", implementation: "tweedie" });
   expect(content.language_info).toMatchObject({
     name: "typescript",
     file_extension: ".ts",
