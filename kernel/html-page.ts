@@ -1,4 +1,4 @@
-import { plotlyLoader } from "../lib/figures/document.js";
+import { plotlyLoader, withoutLibrary } from "../lib/figures/document.js";
 import { bundlesOf, PLOTLY } from "./html-cells.js";
 import { HTML_STYLE, THEME_BUTTON, THEME_SCRIPT } from "./html-style.js";
 import type { Notebook } from "./notebook-format.js";
@@ -79,15 +79,10 @@ ${draw || script ? `<script>${draw}${script}</script>` : ""}
 
 /** Whether a notebook shows figures that need the drawing code. */
 export function hasFigures(notebook: Notebook): boolean {
-  return bundlesOf(notebook).some((data) => PLOTLY in data || String(data["text/html"] ?? "").includes("window.tweedieFigures"));
-}
-
-/** Wherever in a notebook the library came along, in whatever version: in the page it stands once, before everything that draws. */
-function withoutLibrary(html: string): string {
-  return html.replace(/<script>if\(!window\.Plotly\)\{[\s\S]*?window\.tweedieFigures=[\s\S]*?<\/script>/g, "");
+  return bundlesOf(notebook).some((data) => PLOTLY in data || String(data["text/html"] ?? "").includes("tweedieFigures"));
 }
 
 /** The drawing code as a file for pages that share it. */
 export function figureScript(): string {
-  return plotlyLoader(true).replace(/^<script>|<\/script>$/g, "");
+  return plotlyLoader(true).replace(/^<script[^>]*>|<\/script>$/g, "");
 }

@@ -1,8 +1,7 @@
 /** Type-checks the notebooks of the current folder for `checkTypes`, which starts this as a process and sends their cells. */
 import ts from "typescript";
-import { BUILT_IN } from "./cell-engine.js";
 import { CellTypeError, SourceRegistry } from "./cell-errors.js";
-import { cellOptions } from "./cell-options.js";
+import { BUILT_IN, cellOptions } from "./cell-options.js";
 import { parseMagics } from "./magics.js";
 import type { Finding, NumberedCell } from "./notebook-check.js";
 import { type Converter, loadTslab } from "./typescript-shim.js";

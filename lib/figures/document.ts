@@ -92,3 +92,8 @@ export function plotlyLoader(standalone = false): string {
   }
   return `<script>if(!window.Plotly){${readPlotly()}\n}\n${drawScript}</script>`;
 }
+
+/** HTML without the scripts of `plotlyLoader`, for a document that has its own. */
+export function withoutLibrary(html: string): string {
+  return html.replace(/<script>if\(!window\.Plotly\)\{[\s\S]*?window\.tweedieFigures=[\s\S]*?<\/script>/g, "");
+}

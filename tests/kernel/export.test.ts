@@ -136,7 +136,7 @@ describe("a site", () => {
       "in/second one.html",
       "index.html",
     ]);
-    const carriers = [...files].filter(([, content]) => String(content).includes("window.tweedieFigures="));
+    const carriers = [...files].filter(([, content]) => String(content).includes("Plotly.newPlot(el,"));
     expect(carriers.map(([place]) => place)).toEqual(["assets/figures.js"]);
     expect(page("in/second one.html")).toContain('<script src="../assets/figures.js"></script>');
     expect(page("assets/figures.js")).not.toContain("<script>");
