@@ -35,23 +35,42 @@ export function notebookToSlides(notebook: Notebook, options: HtmlOptions): stri
   });
 }
 
+/** Code that would push what it shows off the slide is folded. */
+const MAX_LINES = 8;
+
 function partHtml({ cell, isFragment, isNotes }: SlidePart, options: HtmlOptions): string {
-  const html = cellHtml(cell, options);
+  const isLong = cell.cell_type === "code" && cell.outputs.length > 0 && cell.source.split("\n").length > MAX_LINES;
+  const html = cellHtml(cell, isLong && options.code !== "hidden" ? { ...options, code: "folded" } : options);
   if (html === "" || (!isFragment && !isNotes)) return html;
   return isNotes ? `<aside class="notes">${html}</aside>` : `<div class="fragment">${html}</div>`;
 }
 
-function slidesOf(notebook: Notebook): SlidePart[][] {
-  const typed = notebook.cells.some((cell) => typeOf(cell) !== undefined);
-  const slides: SlidePart[][] = [];
-  const begin = (part: SlidePart): unknown => slides.push([part]);
-  const go = (part: SlidePart): unknown => (slides.length === 0 ? begin(part) : slides.at(-1)!.push(part));
-  for (const cell of typed ? notebook.cells : notebook.cells.flatMap(atHeadings)) {
-    const type = typed ? (typeOf(cell) ?? "-") : beginsSlide(cell, slides.at(-1) ?? []) ? "slide" : "-";
+function slidesOf({ cells }: Notebook): SlidePart[][] {
+  return cells.some((cell) => typeOf(cell) !== undefined) ? byMetadata(cells) : byHeadings(cells.flatMap(atHeadings));
+}
+
+function byMetadata(cells: readonly NotebookCell[]): SlidePart[][] {
+  const slides: SlidePart[][] = [[]];
+  for (const cell of cells) {
+    const type = typeOf(cell) ?? "-";
     if (type === "skip") continue;
-    const part = { cell, isFragment: type === "fragment", isNotes: type === "notes" };
-    if (type === "slide" || type === "subslide") begin(part);
-    else go(part);
+    if (type === "slide" || type === "subslide") slides.push([]);
+    slides.at(-1)!.push({ cell, isFragment: type === "fragment", isNotes: type === "notes" });
+  }
+  return slides;
+}
+
+function byHeadings(cells: readonly NotebookCell[]): SlidePart[][] {
+  const slides: SlidePart[][] = [[]];
+  for (const cell of cells) {
+    const slide = slides.at(-1)!;
+    if (cell.cell_type === "markdown" && HEADING.test(cell.source)) slides.push([]);
+    else if (isRich(cell) && slide.some((part) => isRich(part.cell))) {
+      // The text before a figure is about it.
+      const text = slide.findLastIndex((part) => part.cell.cell_type !== "markdown") + 1;
+      slides.push(slide.splice(text));
+    }
+    slides.at(-1)!.push({ cell, isFragment: false, isNotes: false });
   }
   return slides;
 }
@@ -75,11 +94,6 @@ function atHeadings(cell: NotebookCell): NotebookCell[] {
 }
 
 const HEADING = /^##?\s/;
-
-function beginsSlide(cell: NotebookCell, slide: readonly SlidePart[]): boolean {
-  if (cell.cell_type === "markdown") return HEADING.test(cell.source);
-  return isRich(cell) && slide.some((part) => isRich(part.cell));
-}
 
 /** Whether a cell shows something that takes much of a slide. */
 function isRich(cell: NotebookCell): boolean {

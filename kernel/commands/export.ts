@@ -33,7 +33,7 @@ Pages follow the reader's system between light and dark, and have a button for i
 "remove-output" are left out. Links between the notebooks that are exported together lead to their pages.
 
 Slides begin where the notebook's slideshow metadata says; without any, at every heading of the first two levels and at every further
-figure. Keys: arrows, space, Home, End, f full screen, o overview, s notes. Printing gives one slide per page.
+figure; code of more than eight lines is folded when it shows something. Keys: arrows, space, Home, End, f full screen, o overview, s notes. Printing gives one slide per page.
 
 A site's index shows titles, the first picture and the first paragraph of each notebook, and tags from its metadata ("tags": [...]).`,
   options: {

@@ -90,7 +90,8 @@ describe("slides", () => {
         { markdown: "# A\ntext\n## B\n```\n# no heading\n```\n### also B" },
         { code: "b1", outputs: [image] },
         { code: "b2", outputs: [printed("no figure")] },
-        { code: "c1", outputs: [image] },
+        { markdown: "about c1" },
+        { code: `c1${"\n".repeat(8)}`, outputs: [image] },
         { markdown: "## D" },
       ]),
     );
@@ -101,6 +102,8 @@ describe("slides", () => {
       ["c1"],
       ["D"],
     ]);
+    expect(found[2]).toMatch(/about c1[\s\S]*<details class="fold"><summary>Code: <code>c1</);
+    expect(found[1]).not.toContain("<details");
   });
 });
 
