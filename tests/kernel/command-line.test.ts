@@ -1,9 +1,10 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { didYouMean, helpOf } from "../../kernel/command-line.js";
 import { commands } from "../../kernel/commands/index.js";
+import { PACKAGE_ROOT } from "../../kernel/package-root.js";
 import { CLI, temporaryFolder } from "./compiled.js";
 
 const folder = temporaryFolder();
@@ -39,6 +40,18 @@ describe.each(commands)("help of $name", (command) => {
       for (const part of example.split(/&&|>>/).filter((text) => text.includes(`tweedie ${command.name}`)))
         for (const [, option] of part.matchAll(/ --([\w-]+)/g)) expect(Object.keys(command.options)).toContain(option);
   });
+});
+
+test("the README's commands and options are there", () => {
+  const readme = readFileSync(path.join(PACKAGE_ROOT, "README.md"), "utf8");
+  const used = [...readme.matchAll(/npx tweedie ([a-z]+)([^\n`)#;&]*)/g)];
+  expect(used.length).toBeGreaterThan(5);
+  for (const [line, name, rest] of used) {
+    const options = Object.keys(commands.find((command) => command.name === name)?.options ?? {});
+    for (const [, option] of rest!.matchAll(/ --([\w-]+)/g))
+      expect({ line, options }).toMatchObject({ options: expect.arrayContaining([option]) });
+    expect({ line, known: commands.some((command) => command.name === name) }).toEqual({ line, known: true });
+  }
 });
 
 test("wrong use says what is wrong, what is expected and what was probably meant", () => {
