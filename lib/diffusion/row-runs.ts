@@ -1,4 +1,4 @@
-import type { Activation, HookedModel, HookedRun, HookedRunOptions } from "../hooks/index.js";
+import type { Activation, HookedModel, HookedRun, HookedRunOptions, StepContext } from "../hooks/index.js";
 import type { Tensor } from "../tensor/index.js";
 import { concatRows, rowRanges } from "./batches.js";
 
@@ -29,14 +29,7 @@ export async function runRows(
     const feeds = Object.fromEntries(
       Object.entries(perRow).map(([name, t]) => [name, concatRows(chunk.map((i) => t.slice(i, i + 1)))]),
     );
-    const { context } = options;
-    const branches = context?.branches && chunk.map((i) => context.branches![i]!);
-    runs.push(
-      await network.run(
-        { ...feeds, ...shared },
-        { ...options, ...(context && { context: { ...context, ...(branches && { branches }) } }) },
-      ),
-    );
+    runs.push(await network.run({ ...feeds, ...shared }, { ...options, ...contextOf(options.context, chunk) }));
   }
   const joined = (tensors: readonly Tensor[]): Tensor => {
     const all = concatRows(tensors);
@@ -52,4 +45,17 @@ export async function runRows(
     }),
   );
   return { outputs, activations };
+}
+
+/** What is told of some of the rows. */
+function contextOf(context: StepContext | undefined, rows: readonly number[]): { readonly context?: StepContext } {
+  if (context === undefined) return {};
+  const { branches, items } = context;
+  return {
+    context: {
+      ...context,
+      ...(branches && { branches: rows.map((i) => branches[i]!) }),
+      ...(items && { items: rows.map((i) => items[i]!) }),
+    },
+  };
 }

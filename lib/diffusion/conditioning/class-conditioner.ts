@@ -27,7 +27,7 @@ export function classConditioner({ classes, labels = new Map(), nullClass }: Cla
     const near = nearestNames(name, [...labels.keys()]).map((n) => `"${n}"`);
     const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
     throw new RangeError(
-      `class "${prompt}": expected a number 0…${classes - 1}${labels.size > 0 ? " or a class's name" : ""}${hint}`,
+      `generate: class "${prompt}" must be a number 0…${classes - 1}${labels.size > 0 ? " or a class's name" : ""}${hint}`,
     );
   };
   return {

@@ -22,7 +22,8 @@ export function fluxConditioner({ clip, t5, guided, tokenSize }: FluxConditioner
     async encode(request) {
       const { prompts, size, guidanceScale, options: { maxSequenceLength = 512, weighted } = {}, signal } = request;
       const { pooled } = await encodeText(clip, prompts, { weighted, signal });
-      if (pooled === undefined) throw new TypeError("Flux's CLIP text encoder has no output pooler_output; export it with that");
+      if (pooled === undefined)
+        throw new TypeError("generate: expected a pooler_output of Flux's CLIP text encoder, got none; export it with that");
       const { lastHiddenState } = await encodeText(t5, promptsFor(2, request), {
         maxLength: maxSequenceLength,
         weighted,

@@ -27,7 +27,9 @@ export function sd3Conditioner(clips: readonly TextEncoder[], { width, t5 }: Sd3
       }
       const pooled = encoded.map((e) => e.pooled);
       if (pooled.some((p) => p === undefined))
-        throw new TypeError("a CLIP text encoder of SD3 has no output text_embeds; export it with its projection");
+        throw new TypeError(
+          "generate: expected text_embeds of SD3's CLIP text encoders, got none; export them with their projection",
+        );
       const long =
         t5 === undefined
           ? zeros([prompts.length, clips[0]!.tokenizer.maxLength, width])
@@ -50,7 +52,7 @@ function widened(states: Tensor<"float32">, width: number): Tensor<"float32"> {
   const [rows = 0, tokens = 0, channels = 0] = states.shape;
   if (channels > width)
     throw new RangeError(
-      `SD3: CLIP states have ${channels} channels, T5's only ${width}; one of the text encoders is of another model`,
+      `generate: CLIP states must have at most the ${width} channels of T5's, got ${channels}; one of the text encoders is of another model`,
     );
   return channels === width ? states : besideChannels([states, zeros([rows, tokens, width - channels])]);
 }

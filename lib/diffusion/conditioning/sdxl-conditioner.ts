@@ -33,7 +33,9 @@ export function sdxlConditioner(encoders: readonly TextEncoder[], options: SdxlC
       }
       const pooled = encoded.at(-1)!.pooled;
       if (pooled === undefined)
-        throw new TypeError("SDXL's last text encoder has no output text_embeds; export it with its projection");
+        throw new TypeError(
+          "generate: expected text_embeds of SDXL's last text encoder, got none; export it with its projection",
+        );
       const states = besideChannels(encoded.map((e) => e.hiddenState!));
       const isZero = branch === "uncond" && untold && zerosForEmptyPrompt;
       return {

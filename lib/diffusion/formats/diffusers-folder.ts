@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { nearestNames } from "../../runtime/feeds.js";
-import { fileInside, type JsonFile, kindOf, namesInside, readJson, shown } from "./folder-files.js";
+import { fileInside, folderInside, type JsonFile, kindOf, namesInside, readJson, shown } from "./folder-files.js";
 import { ModelFolderError } from "./model-folder-error.js";
 import {
   type NetworkPart,
@@ -70,7 +70,7 @@ export async function readDiffusersFolder(path: string, options: ReadFolderOptio
   const networks: Partial<Record<NetworkPart, Network>> = {};
   const tokenizers: Partial<Record<TokenizerPart, string>> = {};
   for (const [part, folder] of folders) {
-    if (part.startsWith("tokenizer")) tokenizers[part as TokenizerPart] = join(path, folder);
+    if (part.startsWith("tokenizer")) tokenizers[part as TokenizerPart] = await folderInside(path, folder);
     else networks[part as NetworkPart] = await readNetwork(path, folder, hasConfigs, options.variant);
   }
   const scheduler = await readScheduler(path);

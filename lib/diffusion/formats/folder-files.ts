@@ -34,9 +34,14 @@ export async function fileInside(root: string, relative: string, fix?: string): 
 
 /** Names in a folder that really lies in another one. @throws ModelFolderError as `fileInside` */
 export async function namesInside(root: string, relative: string): Promise<string[]> {
+  return (await readdir(await folderInside(root, relative))).sort();
+}
+
+/** The path of a folder that really lies in another one. @throws ModelFolderError if a link leads out */
+export async function folderInside(root: string, relative: string): Promise<string> {
   const path = join(root, relative);
   await expectInside(root, path, await realpath(path));
-  return (await readdir(path)).sort();
+  return path;
 }
 
 async function expectInside(root: string, path: string, real: string): Promise<void> {
@@ -128,10 +133,22 @@ export function flagIn(config: JsonFile, key: string, otherwise: boolean): boole
   return value;
 }
 
-/** How many entries a list of a config has. @throws ModelFolderError if it is no list, or has none */
-export function lengthIn(config: JsonFile, key: string, otherwise?: number): number {
+/** As many finite numbers as are needed, undefined where the file says nothing. @throws ModelFolderError if it is something else */
+export function optionalNumbersIn(config: JsonFile, key: string, count: number): readonly number[] | undefined {
+  const value = fieldOf(config, key);
+  if (value == null) return undefined;
+  if (!Array.isArray(value) || value.length !== count || !value.every(Number.isFinite)) {
+    throw new ModelFolderError(config.file, `${count} numbers "${key}"`, shown(value));
+  }
+  return value as number[];
+}
+
+/** How many entries a list of a config has. @throws ModelFolderError if it is no list, or has none or too many */
+export function lengthIn(config: JsonFile, key: string, { most = 2 ** 10, otherwise }: NumberLimits = {}): number {
   const value = fieldOf(config, key);
   if (value === undefined && otherwise !== undefined) return otherwise;
-  if (!Array.isArray(value) || value.length === 0) throw new ModelFolderError(config.file, `a list "${key}"`, shown(value));
+  if (!Array.isArray(value) || value.length === 0 || value.length > most) {
+    throw new ModelFolderError(config.file, `a list "${key}" of at most ${most}`, shown(value));
+  }
   return value.length;
 }

@@ -2,7 +2,7 @@ import type { ValueInfo } from "../../onnx/index.js";
 import type { LatentSpace } from "../pipelines/index.js";
 import type { DiffusersFolder } from "./diffusers-folder.js";
 import type { Family } from "./families.js";
-import { countIn, lengthIn, numberIn, optionalCountIn, shown } from "./folder-files.js";
+import { countIn, type JsonFile, lengthIn, numberIn, optionalCountIn, optionalNumbersIn, shown } from "./folder-files.js";
 import { ModelFolderError } from "./model-folder-error.js";
 
 /** More numbers than this no state has; it would not fit memory many times over. */
@@ -61,15 +61,8 @@ export function latentSpaceOf(folder: DiffusersFolder, sample: ValueInfo, family
     return { space: { channels, size, factor: 1, scale: 1, shift: 0, ...family.pixels }, networkChannels };
   }
   const { config } = decoder;
-  const space = {
-    channels,
-    size,
-    factor: 2 ** (lengthIn(config, "block_out_channels", 4) - 1),
-    // Diffusers' default, for configurations older than the field.
-    scale: nonZero(config.file, numberIn(config, "scaling_factor", 0.18215)),
-    shift: numberIn(config, "shift_factor", 0),
-  };
-  return { space, networkChannels };
+  const factor = 2 ** (lengthIn(config, "block_out_channels", { most: 12, otherwise: 4 }) - 1);
+  return { space: { channels, size, factor, ...scalesOf(config, channels) }, networkChannels };
 }
 
 /** Latent channels of a VAE that does not tell them: an inpainting network sees a mask and a picture besides. */
@@ -86,7 +79,13 @@ function sampleSize({ networks }: DiffusersFolder, otherwise: number | undefined
   return countIn({ ...config, values }, "sample_size", { most: 2 ** 13, otherwise });
 }
 
-function nonZero(file: string, scale: number): number {
-  if (scale !== 0) return scale;
-  throw new ModelFolderError(file, 'a number "scaling_factor" other than 0', "0");
+/** How latents are scaled; Diffusers' default is for configurations older than the field. */
+function scalesOf(config: JsonFile, channels: number): Pick<LatentSpace, "scale" | "shift"> {
+  const scale = numberIn(config, "scaling_factor", 0.18215);
+  if (scale === 0) throw new ModelFolderError(config.file, 'a number "scaling_factor" other than 0', "0");
+  const mean = optionalNumbersIn(config, "latents_mean", channels);
+  const deviation = optionalNumbersIn(config, "latents_std", channels);
+  if (mean === undefined || deviation === undefined) return { scale, shift: numberIn(config, "shift_factor", 0) };
+  if (deviation.includes(0)) throw new ModelFolderError(config.file, 'numbers "latents_std" other than 0', shown(deviation));
+  return { scale: deviation.map((d) => scale / d), shift: mean };
 }

@@ -5,8 +5,9 @@ import { fileURLToPath } from "node:url";
 import type { HookedModel } from "../../hooks/index.js";
 import type { Shape } from "../../onnx/index.js";
 import type { SessionOptions } from "../../runtime/index.js";
+import type { LatentSpace } from "../pipelines/latent-space.js";
 import type { NetworkInputs } from "../pipelines/network-inputs.js";
-import { type LatentSpace, Pipeline } from "../pipelines/pipeline.js";
+import { Pipeline } from "../pipelines/pipeline.js";
 import { type DiffusersFolder, readDiffusersFolder } from "./diffusers-folder.js";
 import { families } from "./families.js";
 import { optionalCountIn } from "./folder-files.js";
@@ -57,7 +58,7 @@ export async function load(source: string, options: LoadOptions = {}): Promise<P
   const family = families[folder.kind.family];
   const notes = [...folder.notes];
   const opening: OpenNetworkOptions = { session, maxSessions, note: (text) => notes.push(text) };
-  const schedulerConfig = schedulerOf(folder, family.schedulerOptions);
+  const schedulerConfig = schedulerOf(folder);
 
   const read = await mapValues(folder.networks, (network) => readModel(network, opening));
   const tokenizers = await mapValues(folder.tokenizers, (path) => loadTokenizer(path));

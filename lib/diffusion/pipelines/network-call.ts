@@ -47,7 +47,9 @@ export async function callNetwork(
     else if (shared?.[name] !== undefined)
       forAll[info.name] = asInput(sharedInput(shared[name], info, fixedRows(network, [sample.name]) ?? rows), info);
     else
-      throw new TypeError(`the network's input ${info.name} is not given by this pipeline; its conditioner knows nothing of it`);
+      throw new TypeError(
+        `generate: the network wants ${info.name}, which this pipeline's conditioner does not give; pass it as condition`,
+      );
   }
   const { outputs, activations } = await runRows(network, perRow, forAll, options);
   const prediction = toFloat32(outputs[network.outputs[0]!.name]!);

@@ -2,7 +2,7 @@ import { Displayed, type MimeBundle, table } from "../../figures/index.js";
 import type { Edit, HookedModel, ModuleTree } from "../../hooks/index.js";
 import type { ValueInfo } from "../../onnx/index.js";
 import { type Picture, Tensor, type TorchGenerator, toFloat32 } from "../../tensor/index.js";
-import { asInput, concatRows, mapped, rowRanges } from "../batches.js";
+import { asInput, concatRows, rowRanges } from "../batches.js";
 import { type Conditioner, clipConditioner, unconditioned } from "../conditioning/index.js";
 import type { PromptTokenizer } from "../formats/tokenizer.js";
 import { runRows } from "../row-runs.js";
@@ -11,21 +11,10 @@ import { Film } from "./film.js";
 import { generate } from "./generate.js";
 import type { GenerateOptions } from "./generate-options.js";
 import type { Generation } from "./generation.js";
+import { fromLatents, type LatentSpace, toLatents } from "./latent-space.js";
 import { picturesFromPixels, pixelsFromPictures } from "./pixels.js";
 import { optionsOf, readManifest, readRecipe } from "./run-recipe.js";
 import type { StateLayout } from "./state-layout.js";
-
-/** How latents are scaled and laid out. */
-export interface LatentSpace {
-  readonly channels: number;
-  /** Height and width of the latents that the network was made for. */
-  readonly size: number;
-  /** Pixels per latent, along one side; 1 for a pipeline that works on pixels. */
-  readonly factor: number;
-  /** Latents are (encoder output − shift)·scale. */
-  readonly scale: number;
-  readonly shift: number;
-}
 
 export interface EncodeOptions {
   /** Most pictures in one run of the encoder; default 8. */
@@ -223,7 +212,10 @@ export class Pipeline extends Displayed {
     if (vaeEncoder === undefined) {
       if (this.vaeDecoder !== undefined || latentSpace.factor > 1)
         throw new TypeError("encodeImage: this pipeline has no vae_encoder; export it, or give latents");
-      return signed(images instanceof Tensor ? images : pixelsFromPictures("pixels" in images ? [images] : images));
+      return toLatents(
+        signed(images instanceof Tensor ? images : pixelsFromPictures("pixels" in images ? [images] : images)),
+        latentSpace,
+      );
     }
     const pixels = images instanceof Tensor ? images : pixelsFromPictures("pixels" in images ? [images] : images);
     const [input] = vaeEncoder.inputs;
@@ -234,12 +226,7 @@ export class Pipeline extends Displayed {
       const { outputs } = await runRows(vaeEncoder, feeds, {}, { fetches: [name], ...(signal && { signal }) });
       parts.push(encoded(toFloat32(outputs[name]!), latentSpace.channels, generators?.slice(start, end)));
     }
-    const mean = concatRows(parts);
-    return new Tensor(
-      "float32",
-      mean.data.map((v) => (v - latentSpace.shift) * latentSpace.scale),
-      mean.shape,
-    );
+    return toLatents(concatRows(parts), latentSpace);
   }
 
   /** Pixels [item, 3, y, x] in [0, 1] of latents [item, channel, y, x]. */
@@ -254,7 +241,7 @@ export class Pipeline extends Displayed {
         tensor.data.map((v) => Math.min(Math.max(v / 2 + 0.5, 0), 1)),
         tensor.shape,
       );
-    const unscaled = mapped(latents, (v) => v / latentSpace.scale + latentSpace.shift);
+    const unscaled = fromLatents(latents, latentSpace);
     if (vaeDecoder === undefined) return toPixels(unscaled);
     const [input] = vaeDecoder.inputs;
     const [output] = vaeDecoder.outputs;

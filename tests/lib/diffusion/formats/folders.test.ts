@@ -1,72 +1,38 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { families } from "../../../../lib/diffusion/formats/families.js";
-import { type LoadOptions, load, ModelFolderError, type Pipeline, pipelineClasses } from "../../../../lib/diffusion/index.js";
+import { load, ModelFolderError, pipelineClasses } from "../../../../lib/diffusion/index.js";
 import { schedulerClasses } from "../../../../lib/diffusion/schedules/index.js";
-import { encodeModel, fromBfloat16, type Graph, initializerOf, type Model, type Shape } from "../../../../lib/onnx/index.js";
-import { GraphBuilder } from "../../../../lib/program/index.js";
-import { closeRuntime } from "../../../../lib/runtime/index.js";
-import { arrayFromBytes, bfloat16ToFloat32, float32, float32ToBfloat16, Tensor } from "../../../../lib/tensor/index.js";
+import { at } from "../../../../lib/hooks/index.js";
+import { dataTypeCodes, encodeModel, type Graph, type Model, renameReads, toAttributes } from "../../../../lib/onnx/index.js";
+import { float32 } from "../../../../lib/tensor/index.js";
 import { expectGolden, worstOf } from "../closed-form/expect-golden.js";
-import { type WrittenFolder, writeFolder, writeJson } from "../closed-form/folder.js";
+import { writeJson } from "../closed-form/folder.js";
 import { goldenRuns } from "../closed-form/goldens.js";
 import * as nets from "../closed-form/networks.js";
 import { clipText } from "../closed-form/text-encoders.js";
+import { closeAll, euler, open, parts, reshaped, temporary, written } from "./opened.js";
 
-const temporary: string[] = [];
-const pipelines: Pipeline[] = [];
+afterAll(closeAll);
 
-async function newFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "tweedie-folder-"));
-  temporary.push(folder);
-  return folder;
-}
-
-async function open(folder: string, options: LoadOptions = {}): Promise<Pipeline> {
-  const pipe = await load(folder, { session: { threads: 1 }, onNote: () => {}, ...options });
-  pipelines.push(pipe);
-  return pipe;
-}
-
-afterAll(async () => {
-  await Promise.all(pipelines.map((pipe) => pipe.release()));
-  await closeRuntime();
-  await Promise.all(temporary.map((folder) => rm(folder, { recursive: true })));
-});
-
-const euler = goldenRuns("stable-diffusion").euler!;
-
-/** Stable Diffusion in closed form. */
-function parts(change: Partial<WrittenFolder["networks"]> = {}): WrittenFolder {
-  return {
-    index: { _class_name: "ORTStableDiffusionPipeline" },
-    networks: {
-      unet: { model: nets.unet(), config: { in_channels: 4, sample_size: 8, cross_attention_dim: 8 } },
-      text_encoder: { model: clipText({ hiddenStates: false }), config: {} },
-      vae_decoder: { model: nets.vaeDecoder(), config: { latent_channels: 4, block_out_channels: [4, 8] } },
-      ...(change as WrittenFolder["networks"]),
-    },
-    tokenizers: { tokenizer: "clip" },
-    scheduler: euler.scheduler,
+/** A text encoder that takes its tokens as int32. */
+function withInt32({ graph, ...rest }: Model): Model {
+  const ids = { name: "input_ids", dtype: "int32", shape: ["batch", 77] } as const;
+  const cast = {
+    opType: "Cast",
+    domain: "",
+    name: "to_int64",
+    inputs: [ids.name],
+    outputs: ["ids"],
+    attributes: toAttributes({ to: dataTypeCodes.int64 }),
   };
-}
-
-async function written(folder: WrittenFolder = parts()): Promise<string> {
-  const path = await newFolder();
-  await writeFolder(path, folder);
-  return path;
-}
-
-/** A model whose inputs have other axes. */
-function reshaped(model: Model, shapes: Readonly<Record<string, Shape>>): Model {
-  const inputs = model.graph.inputs.map((input) => ({ ...input, shape: shapes[input.name] ?? input.shape! }));
-  return { ...model, graph: { ...model.graph, inputs } };
+  const nodes = graph.nodes.map((node) => renameReads(node, new Map([[ids.name, "ids"]])));
+  return { ...rest, graph: { ...graph, inputs: [ids], nodes: [cast, ...nodes] } };
 }
 
 describe("folders as exporters have written them", () => {
-  it("of Diffusers' own script open: no configurations, int32 tokens, one timestep per row, weights.pb", async () => {
+  it("of Diffusers' own script open: no configurations, int32 tokens, one timestep per row, weights beside the model", async () => {
     const unet = reshaped(nets.unet(), {
       sample: ["batch", "channels", "height", "width"],
       timestep: ["batch"],
@@ -77,7 +43,7 @@ describe("folders as exporters have written them", () => {
       index: { _class_name: "OnnxStableDiffusionPipeline" },
       networks: {
         unet: { model: unet, save: { externalData: true, thresholdBytes: 0 } },
-        text_encoder: { model: clipText({ hiddenStates: false }) },
+        text_encoder: { model: withInt32(clipText({ hiddenStates: false })) },
         vae_decoder: { model: nets.vaeDecoder() },
       },
     });
@@ -108,6 +74,14 @@ describe("folders as exporters have written them", () => {
     const same = await expectGolden(free, goldenRuns("stable-diffusion")["euler-batch"]!, { capture: ["sample"], decode: true });
     expect(worstOf(tensor, same.activations.sample!.tensor)).toBeLessThan(1e-5);
     expect(worstOf(run.pixels!, same.pixels!)).toBeLessThan(1e-5);
+    // Edits find the rows that they are for, in whichever run those are.
+    const prompts = ["a cat", "a photo", "world"];
+    const edits = [at("out_sample").scale(0.5, { branch: "uncond" })];
+    const edited = { steps: 2, seeds: [1, 2, 3], edits, decode: false } as const;
+    const [one, other] = [await pipe.generate(prompts, edited), await free.generate(prompts, edited)];
+    expect(worstOf(one.latents, other.latents)).toBeLessThan(1e-5);
+    const plain = await free.generate(prompts, { ...edited, edits: [] });
+    expect(worstOf(one.latents, plain.latents)).toBeGreaterThan(0.01);
   });
 
   it("for one size alone say so, and have it by default", async () => {
@@ -174,6 +148,24 @@ describe("folders as exporters have written them", () => {
     await expectGolden(await open(join(folder, "unet")), goldenRuns("pixels")["edm-euler"]!);
   });
 
+  it("of latent diffusion without text open, their decoder in vqvae; statistics of channels scale its latents", async () => {
+    const config = { latent_channels: 4, block_out_channels: [4, 8], scaling_factor: 0.5 };
+    const latents = { ...config, latents_mean: [1, 2, 3, 4], latents_std: [1, 0.5, 0.25, 2] };
+    const unet = { model: reshaped(nets.dit(4), {}), config: { in_channels: 4, sample_size: 8, num_class_embeds: 1000 } };
+    const folder = await written({
+      index: { _class_name: "LDMPipeline" },
+      networks: { unet, vqvae: { model: nets.vaeDecoder(), config: latents } },
+      scheduler: { _class_name: "DDIMScheduler" },
+    });
+    const pipe = await open(folder);
+    expect(pipe.latentSpace).toEqual({ channels: 4, size: 8, factor: 2, scale: [0.5, 1, 2, 0.25], shift: [1, 2, 3, 4] });
+    expect((await pipe.generate("7", { steps: 2 })).pixels!.shape).toEqual([1, 3, 16, 16]);
+    await writeJson(join(folder, "vqvae", "config.json"), { ...latents, latents_std: [1, 0, 1, 1] });
+    await expect(open(folder)).rejects.toThrow(/"latents_std" other than 0/);
+    await writeJson(join(folder, "vqvae", "config.json"), { ...latents, latents_mean: [1] });
+    await expect(open(folder)).rejects.toThrow(/4 numbers "latents_mean", found \[1\]/);
+  });
+
   it("of score SDEs show pixels in 0…1 as they are", async () => {
     const pipe = await open(
       await written({
@@ -190,124 +182,6 @@ describe("folders as exporters have written them", () => {
     );
     for (const [i, v] of pixels.data.entries()) expect(v).toBeCloseTo(Math.min(Math.max(i / 100 - 0.5, 0), 1), 6);
     expect(pipe.defaults).toEqual({ steps: 2000, guidanceScale: 1 });
-  });
-});
-
-describe("weights of other types", () => {
-  it("in bfloat16 are computed in float32, said aloud", async () => {
-    const model = nets.unet();
-    const toBfloat16 = (graph: Graph): Graph => ({
-      ...graph,
-      initializers: graph.initializers.map((w) =>
-        w.dtype === "float32" && w.data.kind === "bytes"
-          ? initializerOf(w.name, new Tensor("bfloat16", float32ToBfloat16(arrayFromBytes("float32", w.data.bytes)), w.shape))
-          : w,
-      ),
-      inputs: graph.inputs.map((i) => (i.dtype === "float32" ? { ...i, dtype: "bfloat16" } : i)),
-      outputs: graph.outputs.map((o) => ({ ...o, dtype: "bfloat16" })),
-      nodes: graph.nodes.map((n) => (n.opType === "Cast" ? { ...n, attributes: { to: { type: "int", value: 16 } } } : n)),
-    });
-    const rounded: Graph = {
-      ...model.graph,
-      initializers: model.graph.initializers.map((w) =>
-        w.dtype === "float32" && w.data.kind === "bytes"
-          ? initializerOf(w.name, float32(bfloat16ToFloat32(float32ToBfloat16(arrayFromBytes("float32", w.data.bytes))), w.shape))
-          : w,
-      ),
-    };
-    const half = toBfloat16(model.graph);
-    expect(fromBfloat16(half).inputs.every((input) => input.dtype === "float32")).toBe(true);
-    const config = { in_channels: 4, sample_size: 8 };
-    const notes: string[] = [];
-    const pipe = await open(await written(parts({ unet: { model: { ...model, graph: half }, config } })), {
-      onNote: (n) => notes.push(n),
-    });
-    const other = await open(await written(parts({ unet: { model: { ...model, graph: rounded }, config } })));
-    expect(notes).toEqual([expect.stringMatching(/unet.model\.onnx: bfloat16 is computed in float32/)]);
-    expect(pipe.notes).toEqual(notes);
-    const quick = { steps: 2, decode: false } as const;
-    const [a, b] = [await pipe.generate("a cat", quick), await other.generate("a cat", quick)];
-    expect(a.latents.data).toEqual(b.latents.data);
-  });
-
-  it("in float16 run with float16 inputs and outputs", async () => {
-    const unet = new GraphBuilder({ name: "unet", opset: 18 });
-    const x = unet.input("sample", "float16", ["batch", 4, "height", "width"]);
-    const t = unet.input("timestep", "float16", ["batch"]);
-    const states = unet.input("encoder_hidden_states", "float16", ["batch", 77, 8]);
-    const bias = t
-      .mul(0.001)
-      .unsqueeze(-1)
-      .add(states.mean([1, 2]).unsqueeze(-1))
-      .unsqueeze(-1, -2);
-    unet.output(x.mul(0.5).add(bias), "out_sample");
-    const pipe = await open(await written(parts({ unet: { model: unet.model(), config: { in_channels: 4, sample_size: 8 } } })));
-    const run = await pipe.generate("a cat", { steps: 2, capture: ["out_sample"] });
-    expect(run.latents.data.every(Number.isFinite)).toBe(true);
-    expect(run.activations.out_sample!.tensor.dtype).toBe("float32");
-  });
-
-  it.each(["QDQ", "MatMulInteger", "ConvInteger"])("in 8 bits run: %s", async (kind) => {
-    const g = new GraphBuilder({ name: "unet", opset: 18 });
-    const x = g.input("sample", "float32", ["batch", 4, 8, 12]);
-    g.input("timestep", "int64", []);
-    const states = g.input("encoder_hidden_states", "float32", ["batch", 77, 8]).mean([1, 2], true).unsqueeze(-1);
-    const weights = new Tensor(
-      "int8",
-      Int8Array.from({ length: 16 }, (_, i) => (i % 5 === 0 ? 64 : i - 8)),
-      [4, 4, 1, 1],
-    );
-    const scale = g.scalar(1 / 64);
-    const zero = g.constant(new Tensor("int8", new Int8Array(1), []));
-    let out: typeof x;
-    if (kind === "QDQ") {
-      out = g.op("Conv", [x, g.op("DequantizeLinear", [g.constant(weights), scale, zero])]);
-    } else {
-      const [quantized, step, middle] = g.ops("DynamicQuantizeLinear", [x], {}, 3) as [typeof x, typeof x, typeof x];
-      const asBytes = new Tensor(
-        "uint8",
-        Uint8Array.from(weights.data, (v) => v + 128),
-        [4, 4, 1, 1],
-      );
-      const offset = g.constant(new Tensor("uint8", Uint8Array.of(128), []));
-      if (kind === "ConvInteger") {
-        out = g
-          .op("ConvInteger", [quantized, g.constant(asBytes), middle, offset])
-          .cast("float32")
-          .mul(step)
-          .mul(scale);
-      } else {
-        const rows = quantized.transpose([0, 2, 3, 1]);
-        const columns = g.constant(
-          new Tensor(
-            "uint8",
-            Uint8Array.from({ length: 16 }, (_, i) => asBytes.data[(i % 4) * 4 + Math.floor(i / 4)]!),
-            [4, 4],
-          ),
-        );
-        const product = g.op("MatMulInteger", [rows, columns, middle, offset]);
-        out = product.cast("float32").mul(step).mul(scale).transpose([0, 3, 1, 2]);
-      }
-    }
-    g.output(out.add(states), "out_sample");
-    const plain = new GraphBuilder({ name: "unet", opset: 18 });
-    const px = plain.input("sample", "float32", ["batch", 4, 8, 12]);
-    plain.input("timestep", "int64", []);
-    const pstates = plain.input("encoder_hidden_states", "float32", ["batch", 77, 8]).mean([1, 2], true).unsqueeze(-1);
-    const floats = float32(
-      Float32Array.from(weights.data, (v) => v / 64),
-      [4, 4, 1, 1],
-    );
-    plain.output(plain.op("Conv", [px, plain.constant(floats)]).add(pstates), "out_sample");
-    const config = { in_channels: 4, sample_size: 8 };
-    const quick = { steps: 1, height: 16, width: 24, guidanceScale: 1, capture: ["out_sample"], decode: false };
-    const eight = await open(await written(parts({ unet: { model: g.model(), config } })));
-    const exact = await open(await written(parts({ unet: { model: plain.model(), config } })));
-    const predicted = async (pipe: Pipeline): Promise<Tensor> =>
-      (await pipe.generate("a cat", quick)).activations.out_sample!.tensor;
-    const [a, b] = [await predicted(eight), await predicted(exact)];
-    // Activations in 8 bits are off by half a step of 1/255 of their range, weights here are not rounded.
-    expect(worstOf(a, b)).toBeLessThan(kind === "QDQ" ? 1e-6 : 0.01);
   });
 });
 
@@ -333,6 +207,8 @@ describe("defaults", () => {
     const scheduler = { _class_name: "DDIMScheduler", steps_offset: 0, clip_sample: true };
     const pipe = await open(await written({ ...parts(), scheduler }));
     expect(pipe.schedulerConfig).toMatchObject({ steps_offset: 1, clip_sample: false });
+    const controlled = { ...parts(), index: { _class_name: "StableDiffusionControlNetPipeline" }, scheduler };
+    expect((await open(await written(controlled))).schedulerConfig).toMatchObject(scheduler);
   });
 
   it("are there for every class, whose schedulers and families exist", () => {
@@ -368,6 +244,15 @@ describe("what cannot be opened", () => {
       "a text encoder without its tokenizer",
       (f) => rm(join(f, "tokenizer"), { recursive: true }),
       /tokenizer: expected a folder, found nothing/,
+    ],
+    [
+      "a tokenizer that a link brings from outside",
+      async (f) => {
+        await rename(join(f, "tokenizer"), `${f}-tokenizer`);
+        temporary.push(`${f}-tokenizer`);
+        await symlink(`${f}-tokenizer`, join(f, "tokenizer"));
+      },
+      /expected a file inside the model folder, found a link to/,
     ],
     [
       "another number of channels",

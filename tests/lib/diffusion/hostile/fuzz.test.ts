@@ -4,8 +4,10 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { closeRuntime } from "../../../../lib/runtime/index.js";
 import type { FuzzReport, FuzzRequest } from "./child.js";
 import { writeSeeds } from "./seeds.js";
+import { use } from "./use.js";
 
 // TWEEDIE_FUZZ=5000 tries as many; TWEEDIE_FUZZ_FROM starts at a later one.
 const count = Number(process.env.TWEEDIE_FUZZ ?? 200);
@@ -32,7 +34,7 @@ interface Outcome {
 async function fuzz(from: number, to: number, found: (outcome: Outcome) => void): Promise<void> {
   for (let next = from; next < to; ) {
     const child = fork(fileURLToPath(new URL("child.ts", import.meta.url)), {
-      execArgv: ["--import", "tsx"],
+      execArgv: ["--max-old-space-size=1024", "--import", "tsx"],
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     next = await watch(child, { seeds, names, seed: 20_251_125, from: next, to }, found);
@@ -73,6 +75,11 @@ function watch(child: ChildProcess, request: FuzzRequest, found: (outcome: Outco
 }
 
 describe("broken and hostile folders", () => {
+  it("open before they are broken", async () => {
+    for (const name of names) await use(join(seeds, name));
+    await closeRuntime();
+  });
+
   it(`open or say what is wrong: ${count} mutations`, { timeout: 60_000 + count * 5_000 }, async () => {
     const probe = join(seeds, names[0]!, "model_index.json");
     await utimes(probe, 1e9, 1e9);

@@ -1,10 +1,15 @@
 import { mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import type { Rng } from "../../../../lib/tensor/index.js";
 import { everyField, type Field, parse, write } from "./protobuf.js";
 
-/** Breaks a folder in one way, drawn at random. @returns what was done, in words */
-export async function mutate(rng: Rng, folder: string, canaries: readonly string[]): Promise<string> {
+/**
+ * Breaks a folder in one way, drawn at random.
+ * @param canaries files outside that it is to be led to
+ * @param twin a copy of the folder outside
+ * @returns what was done, in words
+ */
+export async function mutate(rng: Rng, folder: string, canaries: readonly string[], twin: string): Promise<string> {
   const files = (await readdir(folder, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
@@ -12,7 +17,7 @@ export async function mutate(rng: Rng, folder: string, canaries: readonly string
   const some = (pattern: RegExp): string => rng.choice(files.filter((file) => pattern.test(file)));
   const how = rng.choice(mutators);
   const file = how.of === undefined ? rng.choice(files) : some(how.of);
-  return `${relative(folder, file)}: ${await how.change({ rng, file, folder, files, canaries })}`;
+  return `${relative(folder, file)}: ${await how.change({ rng, file, folder, files, canaries, twin })}`;
 }
 
 interface Chance {
@@ -21,6 +26,7 @@ interface Chance {
   readonly folder: string;
   readonly files: readonly string[];
   readonly canaries: readonly string[];
+  readonly twin: string;
 }
 
 interface Mutator {
@@ -28,6 +34,7 @@ interface Mutator {
   change(chance: Chance): Promise<string>;
 }
 
+const encoder = new TextEncoder();
 const json = /\.json$/;
 const onnx = /\.onnx$/;
 
@@ -63,10 +70,19 @@ const garbage = async ({ rng, file }: Chance): Promise<string> => {
   return "random bytes";
 };
 
-const replaceEntry = async ({ rng, file, folder, canaries }: Chance): Promise<string> => {
+const replaceEntry = async ({ rng, file, folder, canaries, twin }: Chance): Promise<string> => {
   const target = rng.int(3) === 0 ? dirname(file) : file;
   if (target === folder) return "left alone";
-  const kind = rng.choice(["nothing", "a folder", "a link out", "a link to itself", "a link to a folder out", "another name"]);
+  const kind = rng.choice([
+    "nothing",
+    "a folder",
+    "a link out",
+    "a link to itself",
+    "a link to a folder out",
+    "a link to its twin outside",
+    "a link to its twin outside",
+    "another name",
+  ]);
   if (kind === "another name") {
     await rename(target, `${target}.old`);
     return kind;
@@ -75,6 +91,7 @@ const replaceEntry = async ({ rng, file, folder, canaries }: Chance): Promise<st
   if (kind === "a folder") await mkdir(target);
   if (kind === "a link out") await symlink(rng.choice(canaries), target);
   if (kind === "a link to itself") await symlink(target, target);
+  if (kind === "a link to its twin outside") await symlink(join(twin, relative(folder, target)), target);
   if (kind === "a link to a folder out") await symlink(dirname(canaries[0]!), target);
   return `${relative(folder, target)} is ${kind}`;
 };
@@ -140,23 +157,66 @@ const changeField = async ({ rng, file }: Chance): Promise<string> => {
   return `${kind} of "${key.slice(0, 30)}" ${other.slice(0, 40)}`;
 };
 
-const paths = (canary: string): readonly string[] => [
-  "../canary.bin",
+/** Where a model may want its weights from; most of these are files that exist. */
+const paths = (canary: string, inPart: string): readonly string[] => [
   "../../canary.bin",
-  "./../unet/../../canary.bin",
-  "..\\..\\canary.bin",
+  "../../canary.bin",
+  `./../${inPart}/../../canary.bin`,
   canary,
+  canary,
+  "link",
+  "link",
+  "folder/canary.bin",
+  "model.onnx",
+  "../canary.bin",
+  "..\\..\\canary.bin",
   `C:${canary}`,
   "\\\\server\\share\\canary.bin",
   "/etc/passwd",
   "file:///etc/passwd",
-  "model.onnx",
   ".",
   "",
   "a\0b",
-  "link",
   `${"a/".repeat(3000)}b`,
 ];
+
+/** A path for weights, with the links that make some of them lead out. */
+async function somePath({ rng, file, canaries }: Chance): Promise<string> {
+  const path = rng.choice(paths(canaries[0]!, basename(dirname(file))));
+  if (path === "link") await symlink(canaries[0]!, join(dirname(file), "link"));
+  if (path.startsWith("folder/")) await symlink(dirname(canaries[0]!), join(dirname(file), "folder"));
+  return path;
+}
+
+const entry = (key: string, value: string): Field => ({
+  number: 13,
+  wire: 2,
+  value: [
+    { number: 1, wire: 2, value: encoder.encode(key) },
+    { number: 2, wire: 2, value: encoder.encode(value) },
+  ],
+});
+
+/** Weights from another file: of a tensor that has its own, or that was in another file before. */
+const relocate = async (chance: Chance): Promise<string> => {
+  const { rng, file } = chance;
+  const model = parse(await readFile(file));
+  const tensors = [...everyField(model)].filter(({ path }) => /^7(\.1\.5\.6)*\.(5|1\.5\.5)$/.test(path.join(".")));
+  if (tensors.length === 0) return "left alone";
+  const { field } = rng.choice(tensors);
+  const fields = (field.value as Field[]).filter((f) => f.number !== 9 && f.number !== 13 && f.number !== 14);
+  const path = await somePath(chance);
+  const offset = rng.choice(["", "", "", "0", "4", "-1", "1e300", "NaN", "9223372036854775807", "999999", "0x10"]);
+  const length = rng.choice(["", "", "", "", "4", "-1", "NaN", "9223372036854775807"]);
+  fields.push(entry("location", path), { number: 14, wire: 0, value: 1n });
+  if (offset !== "") fields.push(entry("offset", offset));
+  if (length !== "") fields.push(entry("length", length));
+  // Of strings, 8- and 4-bit floats, 4-bit integers, which are kept as they are read.
+  if (rng.int(3) === 0) for (const f of fields) if (f.number === 2) f.value = rng.choice([8n, 17n, 21n, 22n, 23n]);
+  field.value = fields;
+  await writeFile(file, write(model));
+  return `weights from ${path.slice(0, 60)}, offset ${offset}, length ${length}`;
+};
 
 const numbers = [0n, 1n, -1n, 2n ** 31n, 2n ** 32n, 2n ** 40n, 2n ** 53n, 2n ** 62n, 2n ** 63n - 1n, 3n, 7n, 16n, 21n, 100n];
 const operators = [
@@ -174,10 +234,9 @@ const operators = [
   "Foo",
   "",
 ];
-const encoder = new TextEncoder();
 
 /** A change that knows what an ONNX model is made of. */
-const changeModel = async ({ rng, file, canaries }: Chance): Promise<string> => {
+const changeModel = async ({ rng, file }: Chance): Promise<string> => {
   const model = parse(await readFile(file));
   const all = [...everyField(model)];
   const at = (pattern: RegExp): (typeof all)[number] | undefined => {
@@ -185,23 +244,11 @@ const changeModel = async ({ rng, file, canaries }: Chance): Promise<string> => 
     return found.length === 0 ? undefined : rng.choice(found);
   };
   const text = (value: Field["value"]): string => (value instanceof Uint8Array ? Buffer.from(value).toString() : "");
-  const kind = rng.choice([
-    "number",
-    "number",
-    "location",
-    "location",
-    "operator",
-    "name",
-    "delete",
-    "double",
-    "wire",
-    "nest",
-    "length",
-  ]);
+  const kind = rng.choice(["number", "number", "reference", "operator", "name", "delete", "double", "wire", "nest", "length"]);
   let done = "nothing";
   const spot = {
     number: () => at(/.*/) && rng.choice(all.filter(({ field }) => field.wire === 0)),
-    location: () => at(/(^|\.)5\.13$/) ?? at(/(^|\.)5\.9$/),
+    reference: () => at(/(^|\.)5\.13$/),
     operator: () => at(/^7(\.1\.5\.6)*\.1\.4$/),
     name: () => at(/^7(\.1\.5\.6)*\.(1\.[12]|5\.8|11\.1|12\.1)$/),
     delete: () => at(/.*/),
@@ -215,30 +262,10 @@ const changeModel = async ({ rng, file, canaries }: Chance): Promise<string> => 
   if (kind === "number") {
     field.value = rng.choice(numbers);
     done = `= ${field.value}`;
-  } else if (kind === "location" && Array.isArray(field.value)) {
-    const key = text(field.value.find((f) => f.number === 1)?.value ?? 0n);
-    const value =
-      key === "location"
-        ? rng.choice(paths(canaries[0]!))
-        : rng.choice(["-1", "1e300", "NaN", "9223372036854775807", "999999", "", "0x10"]);
-    for (const f of field.value) if (f.number === 2) f.value = encoder.encode(value);
-    if (value === "link") await symlink(canaries[0]!, join(dirname(file), "link")).catch(() => {});
-    done = `${key} = ${value.slice(0, 60)}`;
-  } else if (kind === "location") {
-    // A tensor's own numbers become a reference, of a known or an unknown element type.
-    among.splice(among.indexOf(field), 1);
-    const entry = (key: string, value: string): Field => ({
-      number: 13,
-      wire: 2,
-      value: [
-        { number: 1, wire: 2, value: encoder.encode(key) },
-        { number: 2, wire: 2, value: encoder.encode(value) },
-      ],
-    });
-    const value = rng.choice(paths(canaries[0]!));
-    among.push(entry("location", value), { number: 14, wire: 0, value: 1n });
-    if (rng.int(2) === 0) for (const f of among) if (f.number === 2) f.value = rng.choice([8n, 17n, 21n, 22n, 23n]);
-    done = `numbers from ${value.slice(0, 60)}`;
+  } else if (kind === "reference") {
+    const value = rng.choice(["-1", "1e300", "NaN", "9223372036854775807", "999999", "", "0x10", "location", "offset"]);
+    for (const f of field.value as Field[]) if (f.number === 1 + rng.int(2)) f.value = encoder.encode(value);
+    done = `key or value ${value}`;
   } else if (kind === "operator") {
     field.value = encoder.encode(rng.choice(operators));
     done = `operator ${text(field.value)}`;
@@ -290,5 +317,6 @@ const mutators: readonly Mutator[] = [
   { of: onnx, change: changeModel },
   { of: onnx, change: changeModel },
   { of: onnx, change: changeModel },
-  { of: onnx, change: changeModel },
+  { of: onnx, change: relocate },
+  { of: onnx, change: relocate },
 ];

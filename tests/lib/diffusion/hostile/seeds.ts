@@ -1,6 +1,7 @@
 import { join } from "node:path";
-import type { Model } from "../../../../lib/onnx/index.js";
+import { type Graph, initializerOf, type Model } from "../../../../lib/onnx/index.js";
 import { GraphBuilder } from "../../../../lib/program/index.js";
+import { float32 } from "../../../../lib/tensor/index.js";
 import { type WrittenFolder, writeFolder } from "../closed-form/folder.js";
 import * as nets from "../closed-form/networks.js";
 import { clipText, t5Text } from "../closed-form/text-encoders.js";
@@ -15,26 +16,31 @@ const vae = (save = {}): WrittenFolder["networks"] => ({
 });
 const outside = { externalData: true, thresholdBytes: 16 };
 
-/** An unconditional network with a graph inside a node, and a constant in an attribute. */
+/** An unconditional network with graphs inside a node, which read a value from around them, and constants in attributes. */
 function nested(): Model {
   const g = new GraphBuilder({ name: "unet", opset: 18 });
   const x = g.input("sample", "float32", ["batch", 3, "height", "width"]);
   const late = g.input("timestep", "float32", ["batch"]).max([0]).greater(500);
-  const body = (factor: number): object => {
-    const b = new GraphBuilder({ name: `times${factor}`, opset: 18 });
-    const y = b.input("unused", "float32", []).mul(0).add(factor);
-    b.output(y, `out${factor}`);
-    const { graph } = b.model();
-    // A branch of If has no inputs: it reads values from around it.
-    return {
-      ...graph,
-      inputs: [],
-      nodes: graph.nodes.map((n) => ({ ...n, inputs: n.inputs.map((i) => (i === "unused" ? "outer" : i)) })),
-    };
-  };
-  const outer = g.op("ReduceMax", [x], { keepdims: 0 }, { names: ["outer"] });
-  const chosen = g.op("If", [late], { then_branch: body(0.5), else_branch: body(0.25) } as never, { names: ["chosen"] });
-  g.output(x.mul(chosen.add(outer.mul(0))), "out_sample");
+  const outer = g.op("Constant", [], { value: float32([0.5], []) }, { names: ["outer"] });
+  const branch = (name: string, factor: number): Graph => ({
+    name,
+    nodes: [
+      {
+        opType: "Mul",
+        domain: "",
+        name: `${name}/Mul`,
+        inputs: [outer.name, `${name}/factor`],
+        outputs: [`${name}/out`],
+        attributes: {},
+      },
+    ],
+    initializers: [initializerOf(`${name}/factor`, float32([factor], []))],
+    inputs: [],
+    outputs: [{ name: `${name}/out`, dtype: "float32", shape: [] }],
+    valueInfo: [],
+  });
+  const chosen = g.op("If", [late], { then_branch: branch("late", 1), else_branch: branch("early", 0.5) });
+  g.output(x.mul(chosen), "out_sample");
   return g.model();
 }
 
