@@ -1,6 +1,6 @@
 import vm from "node:vm";
 import { CellTypeError, InterruptedError, SourceRegistry } from "./cell-errors.js";
-import { cellOptions } from "./cell-options.js";
+import { BUILT_IN, cellOptions } from "./cell-options.js";
 import { Comms } from "./comms.js";
 import { LocalModules } from "./local-modules.js";
 import { MAGIC_NAMES, type MagicCell, type MagicHost, parseMagics, runMagics, usage } from "./magics.js";
@@ -17,9 +17,6 @@ const LIBRARY = "plotly-loaded";
 const ANSWER_MS = 300;
 /** Completions are described until this time is used up. */
 const DESCRIBING_MS = 60;
-
-/** What every cell can use without importing it. */
-const BUILT_IN = "declare function input(prompt?: string, options?: { password?: boolean }): Promise<string>;\n";
 
 type CellFunction = (exports: object, require: NodeJS.Require) => unknown;
 type CompiledCell = Conversion & { readonly run: CellFunction };

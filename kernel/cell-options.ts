@@ -2,6 +2,9 @@
 import path from "node:path";
 import ts from "typescript";
 
+/** What every cell can use without importing it. */
+export const BUILT_IN = "declare function input(prompt?: string, options?: { password?: boolean }): Promise<string>;\n";
+
 const DEFAULTS: ts.CompilerOptions = {
   strict: true,
   target: ts.ScriptTarget.ES2022,

@@ -84,7 +84,9 @@ if(behaviour)behaviour(el,spec.extra,color);
 function follow(){
 var ink=getComputedStyle(el).color,now={"font.color":ink};
 (layout.sliders||[]).forEach(function(s,i){now["sliders["+i+"].currentvalue.font.color"]=ink});
-if(el.isConnected)Plotly.relayout(el,now)}
+if(!el.isConnected)return;
+spec.data.forEach(function(t,i){if(t.error_x)Plotly.restyle(el,{"error_x.color":ink},[i])});
+Plotly.relayout(el,now)}
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change",follow);
 addEventListener("themechange",follow);
 new MutationObserver(follow).observe(document.body,{attributes:true,attributeFilter:["class","data-jp-theme-light"]});
