@@ -1,0 +1,143 @@
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import type { CodeCell, Notebook, Output } from "../../kernel/notebook-format.js";
+import { escapeHtml } from "../../lib/figures/escape.js";
+import { examplesOf } from "./examples.js";
+import type { Page } from "./pages.js";
+
+/** A notebook that has been run. */
+export interface RanNotebook {
+  readonly notebook: Notebook;
+  /** The same as a page of its own, a file. */
+  readonly page: string;
+  /** Whether it was run with small parameters for this site. */
+  readonly small: boolean;
+}
+
+/** Runs notebooks with the headless runner and keeps what came out until sources change. */
+export class NotebookRuns {
+  readonly #root: string;
+  readonly #cache: string;
+  readonly #library: string;
+
+  constructor(root: string) {
+    this.#root = root;
+    this.#cache = path.join(root, ".cache", "docs");
+    this.#library = digestOf(...["lib", "kernel", "models"].flatMap((folder) => sources(path.join(root, folder))));
+    mkdirSync(this.#cache, { recursive: true });
+  }
+
+  /** Runs a notebook of `notebooks/`; what `npm start` and the like left in `out/` is taken instead where it is of this notebook. */
+  async notebook(name: string, parameters: Readonly<Record<string, unknown>>): Promise<RanNotebook> {
+    const source = readFileSync(path.join(this.#root, "notebooks", `${name}.ipynb`), "utf8");
+    const full = path.join(this.#root, "out", `${name}.ipynb`);
+    const page = path.join(this.#root, "out", `${name}.html`);
+    if (existsSync(full) && existsSync(page)) {
+      const ran = JSON.parse(readFileSync(full, "utf8")) as Notebook;
+      if (codeOf(ran) === codeOf(JSON.parse(source) as Notebook)) return { notebook: ran, page, small: false };
+    }
+    return { ...(await this.#run(name, source, parameters)), small: true };
+  }
+
+  /** Runs the examples of a page as the cells of a notebook. @returns what they showed, in HTML, by line of their fence */
+  async page({ name, markdown }: Page, asset: (file: string, bytes: Uint8Array | string) => string): Promise<Map<number, string>> {
+    const examples = examplesOf(markdown, name).filter((example) => example.notRun === undefined);
+    const outputs = new Map<number, string>();
+    if (!examples.some((example) => example.shown)) return outputs;
+    const cells = examples.map(({ code }, i) => ({
+      cell_type: "code",
+      id: `example-${i}`,
+      metadata: {},
+      source: code,
+      execution_count: null,
+      outputs: [],
+    }));
+    const file = name.replaceAll("/", "-");
+    const { notebook } = await this.#run(file, JSON.stringify({ cells, metadata: {}, nbformat: 4, nbformat_minor: 5 }), {});
+    codeCells(notebook).forEach((cell, i) => {
+      const { line, shown } = examples[i]!;
+      if (shown) outputs.set(line, outputsHtml(cell.outputs, (still, extension) => asset(`${file}-${line + 1}.${extension}`, still)));
+    });
+    return outputs;
+  }
+
+  async #run(
+    name: string,
+    source: string,
+    parameters: Readonly<Record<string, unknown>>,
+  ): Promise<Pick<RanNotebook, "notebook" | "page">> {
+    const key = digestOf(this.#library, source, JSON.stringify(parameters)).slice(0, 16);
+    const folder = path.join(this.#cache, `${name}-${key}`);
+    const [result, page] = [path.join(folder, `${name}.ipynb`), path.join(folder, `${name}.html`)];
+    if (!existsSync(page)) {
+      for (const old of readdirSync(this.#cache)) {
+        if (old.replace(/-[\da-f]{16}$/, "") === name) rmSync(path.join(this.#cache, old), { recursive: true });
+      }
+      const given = path.join(this.#cache, `${name}.ipynb`);
+      writeFileSync(given, source);
+      const values = Object.entries(parameters).flatMap(([key, value]) => ["-p", `${key}=${JSON.stringify(value)}`]);
+      await node([path.join(this.#root, "dist/kernel/cli.js"), "run", given, "--output", folder, "--html", "--quiet", ...values]);
+      rmSync(given);
+    }
+    return { notebook: JSON.parse(readFileSync(result, "utf8")) as Notebook, page };
+  }
+}
+
+/** A still or small piece of HTML from what a cell showed, the richest that needs no scripts. */
+export function outputsHtml(
+  outputs: readonly Output[],
+  asset: (bytes: Uint8Array | string, extension: string) => string,
+): string {
+  return outputs.flatMap((output) => ("data" in output ? [bundleHtml(output.data, asset)] : [])).join("\n");
+}
+
+function bundleHtml(
+  data: Readonly<Record<string, unknown>>,
+  asset: (bytes: Uint8Array | string, extension: string) => string,
+): string {
+  const text = (type: string): string => (Array.isArray(data[type]) ? data[type].join("") : String(data[type] ?? ""));
+  const alt = escapeHtml(text("text/plain").slice(0, 400));
+  const svg = text("image/svg+xml");
+  if (svg !== "") return `<img alt="${alt}" loading="lazy" src="${asset(svg, "svg")}">`;
+  const png = text("image/png");
+  if (png !== "") return `<img alt="${alt}" loading="lazy" src="${asset(Buffer.from(png, "base64"), "png")}">`;
+  const html = text("text/html");
+  return html !== "" && !/<script/i.test(html) ? html : `<pre>${escapeHtml(text("text/plain"))}</pre>`;
+}
+
+/** Code cells, as Jupyter keeps them: text may be a list of lines. */
+export function codeCells(notebook: Notebook): readonly CodeCell[] {
+  return notebook.cells.filter((cell) => cell.cell_type === "code");
+}
+
+function codeOf(notebook: Notebook): string {
+  return JSON.stringify(codeCells(notebook).map(({ source }) => [source].flat().join("")));
+}
+
+function node(args: readonly string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
+    let errors = "";
+    child.stderr.on("data", (chunk) => {
+      errors += chunk;
+    });
+    child.on("exit", (code) => (code === 0 ? resolve() : reject(new Error(`${args.slice(1, 3).join(" ")} failed:\n${errors}`))));
+  });
+}
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((file) => /\.(ts|js|json)$/.test(file))
+    .sort()
+    .map((file) => path.join(folder, file))
+    .filter((file) => statSync(file).size < 2 ** 20)
+    .map((file) => readFileSync(file, "utf8"));
+}
+
+function digestOf(...parts: readonly string[]): string {
+  const digest = createHash("sha256");
+  for (const part of parts) digest.update(part).update("\0");
+  return digest.digest("hex");
+}
