@@ -52,8 +52,8 @@ export function commentExamples(files: readonly string[]): Map<string, string> {
 
 /**
  * A page's examples as one module, each line where the page has it: imports are hoisted and merged, and what is not run
- * has a scope of its own. To be run, it is left out, and the last expression of a block is given to `show`, as a notebook
- * displays it.
+ * has a scope of its own. To be run, it is left out; the last expression of a block is given to `show`, as a notebook
+ * displays it; and what is logged with its outcome in a comment behind, in JSON, is given to `claim` with that.
  */
 export function moduleOf(markdown: string, page: string, purpose: "check" | "run"): string {
   const lines = new Array<string>(markdown.split("\n").length).fill("");
@@ -94,10 +94,13 @@ class Imports {
         this.#named.set(from, names);
       } else this.#others.add(text.replace(/\s+/g, " "));
     }
-    const last = source.statements.at(-1);
-    if (showsLast && last && ts.isExpressionStatement(last)) {
-      const { expression } = last;
-      changes.push({ start: last.getStart(), end: last.end, text: `;await show(${expression.getText()});` });
+    for (const statement of showsLast ? source.statements : []) {
+      if (!ts.isExpressionStatement(statement)) continue;
+      const [start, end, text] = [statement.getStart(), statement.end, statement.expression.getText()];
+      const claim = claimBehind(code.slice(end));
+      const logged = /^console\.log\(([\s\S]*)\)$/.exec(text)?.[1];
+      if (logged !== undefined && claim !== undefined) changes.push({ start, end, text: `;claim(${logged}, ${claim});` });
+      else if (statement === source.statements.at(-1)) changes.push({ start, end, text: `;await show(${text});` });
     }
     return changes.reduceRight((text, { start, end, text: by }) => text.slice(0, start) + by + text.slice(end), code);
   }
@@ -105,6 +108,16 @@ class Imports {
   get text(): string {
     const named = [...this.#named].map(([from, names]) => `import { ${[...names].join(", ")} } from ${JSON.stringify(from)};`);
     return [...this.#others, ...named].join(" ");
+  }
+}
+
+/** What the comment behind a statement says comes out, where it is JSON. */
+function claimBehind(rest: string): string | undefined {
+  const text = /^;?[ \t]*\/\/ (.*)/.exec(rest)?.[1] ?? "";
+  try {
+    return JSON.stringify(JSON.parse(text));
+  } catch {
+    return undefined;
   }
 }
 

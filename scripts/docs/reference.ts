@@ -1,5 +1,5 @@
 import path from "node:path";
-import { Application, Comment, Converter, type DeclarationReflection, JSX, ReflectionKind } from "typedoc";
+import { Application, Comment, Converter, type DeclarationReflection, JSX, ReflectionKind, type Router } from "typedoc";
 
 /** Layers in their order, with what each holds: a layer imports only those before it. */
 export const layers: Readonly<Record<string, string>> = {
@@ -59,6 +59,7 @@ export async function writeReference({ root, out, style, links }: ReferenceOptio
     githubPages: false,
     // Types are checked by npm run check.
     skipErrorChecking: true,
+    includeHierarchySummary: false,
     includeVersion: true,
     hideGenerator: true,
     customCss: style,
@@ -69,7 +70,9 @@ export async function writeReference({ root, out, style, links }: ReferenceOptio
   app.converter.on(Converter.EVENT_CREATE_DECLARATION, (_context, reflection: DeclarationReflection) => {
     if (reflection.kindOf(ReflectionKind.Module)) nameModule(reflection);
   });
-  app.renderer.hooks.on("body.begin", ({ page }) => {
+  let router: Router | undefined;
+  app.renderer.hooks.on("body.begin", ({ page, router: current }) => {
+    router = current;
     const up = "../".repeat(page.url.split("/").length);
     const sections = links.map(([title, place]) => JSX.createElement("a", { href: up + place }, title));
     return JSX.createElement("nav", { class: "site-sections", "aria-label": "Sections" }, ...sections);
@@ -84,7 +87,7 @@ export async function writeReference({ root, out, style, links }: ReferenceOptio
   const papers = new Map<string, string>();
   const exports = new Map<string, number>();
   const folder = path.basename(out);
-  const router = app.renderer.router!;
+  if (router === undefined) throw new Error("the reference has no page; TypeDoc says why above");
   const note = (name: string, url: string): void => void (pages.has(name) || pages.set(name, url));
   // What the root exports is what a page means by a plain name.
   const modules = [...(project.children ?? [])].reverse();

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { type DifferentiableOp, vjpRules } from "../../lib/autodiff/rules/index.js";
-import { type SamplerName, samplerOrder, samplers, schedulerClasses } from "../../lib/diffusion/index.js";
+import { pipelineClasses, type SamplerName, samplerOrder, samplers, schedulerClasses } from "../../lib/diffusion/index.js";
 import { inferRules } from "../../lib/onnx/index.js";
 import { allDevices } from "../../lib/runtime/devices.js";
 import type { Device } from "../../lib/runtime/index.js";
@@ -11,6 +11,7 @@ import { layers, type Reference } from "./reference.js";
 export function generatedTables(root: string, reference: Reference): Readonly<Record<string, () => string>> {
   return {
     operators: operatorTable,
+    models: modelTable,
     samplers: () => samplerTable(reference),
     schedulers: schedulerTable,
     devices: deviceTable,
@@ -36,6 +37,15 @@ function operatorTable(): string {
     return [`## ${domain === "" ? "The default domain" : domain}`, "", "| operator | shape | gradient |", "| --- | :-: | :-: |", ...rows].join("\n");
   });
   return [`Shapes of ${inferred} operators are inferred, ${differentiated} have a gradient.`, ...parts].join("\n\n");
+}
+
+function modelTable(): string {
+  const rows = Object.entries(pipelineClasses).map(([name, { family, required, optional = [], controlled, inpaints, steps, guidanceScale }]) => {
+    const abilities = [controlled && "follows ControlNets", inpaints && "may see a mask"].filter(Boolean).join(", ");
+    return `| \`${name}\` | ${family} | ${required.join(", ")} | ${optional.join(", ")} | ${steps} | ${guidanceScale} | ${abilities} |`;
+  });
+  const head = "| class | family | needs | takes | steps | guidance | |";
+  return [head, "| --- | --- | --- | --- | --: | --: | --- |", ...rows].join("\n");
 }
 
 /** The function of a sampler; the reference has its page and its paper. */
