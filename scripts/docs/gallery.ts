@@ -12,9 +12,10 @@ const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     steps: 12,
     promptedSeeds: 1,
     scenesPerPair: 4,
-    vectors: 12_000,
+    vectors: 6000,
     features: 64,
-    saeSteps: 400,
+    k: 12,
+    saeSteps: 300,
     steeringSteps: 8,
     pilotPictures: 2,
     steeredPictures: 4,
@@ -57,7 +58,7 @@ export async function galleryPage({ root, out, runs }: GalleryOptions): Promise<
 function figuresOf(notebook: Notebook, name: string, out: string): string[] {
   return notebook.cells.flatMap((cell, number) => {
     if (cell.cell_type !== "code") return [];
-    const stills = cell.outputs.filter((output) => "data" in output && "image/svg+xml" in output.data);
+    const stills = cell.outputs.filter((output) => "data" in output && "application/vnd.plotly.v1+json" in output.data);
     return stills.map((output, i) => {
       const asset = (bytes: Uint8Array | string, extension: string): string => {
         const place = `assets/figures/${name}-${number}-${i}.${extension}`;

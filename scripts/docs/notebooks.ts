@@ -6,6 +6,7 @@ import type { CodeCell, Notebook, Output } from "../../kernel/notebook-format.js
 import { escapeHtml } from "../../lib/figures/escape.js";
 import { examplesOf } from "./examples.js";
 import type { Page } from "./pages.js";
+import { stillOf } from "./stills.js";
 
 /** A notebook that has been run. */
 export interface RanNotebook {
@@ -38,7 +39,9 @@ export class NotebookRuns {
       const ran = JSON.parse(readFileSync(full, "utf8")) as Notebook;
       if (codeOf(ran) === codeOf(JSON.parse(source) as Notebook)) return { notebook: ran, page, small: false };
     }
-    return { ...(await this.#run(name, source, parameters)), small: true };
+    const values = Object.entries(parameters).flatMap(([key, value]) => ["-p", `${key}=${JSON.stringify(value)}`]);
+    const folder = await this.#run(name, source, ["--html", ...values]);
+    return { notebook: readNotebook(folder, name), page: path.join(folder, `${name}.html`), small: true };
   }
 
   /** Runs the examples of a page as the cells of a notebook. @returns what they showed, in HTML, by line of their fence */
@@ -55,34 +58,32 @@ export class NotebookRuns {
       outputs: [],
     }));
     const file = name.replaceAll("/", "-");
-    const { notebook } = await this.#run(file, JSON.stringify({ cells, metadata: {}, nbformat: 4, nbformat_minor: 5 }), {});
-    codeCells(notebook).forEach((cell, i) => {
+    const folder = await this.#run(file, JSON.stringify({ cells, metadata: {}, nbformat: 4, nbformat_minor: 5 }), []);
+    codeCells(readNotebook(folder, file)).forEach((cell, i) => {
       const { line, shown } = examples[i]!;
       if (shown) outputs.set(line, outputsHtml(cell.outputs, (still, extension) => asset(`${file}-${line + 1}.${extension}`, still)));
     });
     return outputs;
   }
 
-  async #run(
-    name: string,
-    source: string,
-    parameters: Readonly<Record<string, unknown>>,
-  ): Promise<Pick<RanNotebook, "notebook" | "page">> {
-    const key = digestOf(this.#library, source, JSON.stringify(parameters)).slice(0, 16);
-    const folder = path.join(this.#cache, `${name}-${key}`);
-    const [result, page] = [path.join(folder, `${name}.ipynb`), path.join(folder, `${name}.html`)];
-    if (!existsSync(page)) {
-      for (const old of readdirSync(this.#cache)) {
-        if (old.replace(/-[\da-f]{16}$/, "") === name) rmSync(path.join(this.#cache, old), { recursive: true });
-      }
-      const given = path.join(this.#cache, `${name}.ipynb`);
-      writeFileSync(given, source);
-      const values = Object.entries(parameters).flatMap(([key, value]) => ["-p", `${key}=${JSON.stringify(value)}`]);
-      await node([path.join(this.#root, "dist/kernel/cli.js"), "run", given, "--output", folder, "--html", "--quiet", ...values]);
-      rmSync(given);
+  /** @returns the folder with what the run wrote */
+  async #run(name: string, source: string, options: readonly string[]): Promise<string> {
+    const folder = path.join(this.#cache, `${name}-${digestOf(this.#library, source, ...options).slice(0, 16)}`);
+    if (existsSync(path.join(folder, `${name}.ipynb`))) return folder;
+    for (const old of readdirSync(this.#cache)) {
+      if (old.replace(/-[\da-f]{16}$/, "") === name) rmSync(path.join(this.#cache, old), { recursive: true });
     }
-    return { notebook: JSON.parse(readFileSync(result, "utf8")) as Notebook, page };
+    // Inside the package, where its own name can be imported.
+    const given = path.join(this.#cache, `${name}.ipynb`);
+    writeFileSync(given, source);
+    await node([path.join(this.#root, "dist/kernel/cli.js"), "run", given, "--output", folder, "--quiet", ...options]);
+    rmSync(given);
+    return folder;
   }
+}
+
+function readNotebook(folder: string, name: string): Notebook {
+  return JSON.parse(readFileSync(path.join(folder, `${name}.ipynb`), "utf8")) as Notebook;
 }
 
 /** A still or small piece of HTML from what a cell showed, the richest that needs no scripts. */
@@ -99,7 +100,8 @@ function bundleHtml(
 ): string {
   const text = (type: string): string => (Array.isArray(data[type]) ? data[type].join("") : String(data[type] ?? ""));
   const alt = escapeHtml(text("text/plain").slice(0, 400));
-  const svg = text("image/svg+xml");
+  const json = data["application/vnd.plotly.v1+json"];
+  const svg = text("image/svg+xml") || (json === undefined ? "" : stillOf(json, text("text/plain")));
   if (svg !== "") return `<img alt="${alt}" loading="lazy" src="${asset(svg, "svg")}">`;
   const png = text("image/png");
   if (png !== "") return `<img alt="${alt}" loading="lazy" src="${asset(Buffer.from(png, "base64"), "png")}">`;
