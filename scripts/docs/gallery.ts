@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import type { Notebook, Output } from "../../kernel/notebook-format.js";
 import { highlightTypeScript } from "../../kernel/highlight.js";
+import type { Notebook, Output } from "../../kernel/notebook-format.js";
 import { escapeHtml } from "../../lib/figures/escape.js";
 import type { Heading } from "./markdown.js";
 import { type NotebookRuns, outputsHtml } from "./notebooks.js";
@@ -37,7 +37,10 @@ export async function galleryPage({ root, out, runs }: GalleryOptions): Promise<
     .sort();
   mkdirSync(path.join(out, "notebooks"), { recursive: true });
   const headings: Heading[] = [{ level: 1, text: "Gallery", id: "gallery" }];
-  const parts = ['<h1 id="gallery">Gallery</h1>', "<p>Pictures that the notebooks draw. Each opens where it was made, with sliders and hover; below it is the code.</p>"];
+  const parts = [
+    '<h1 id="gallery">Gallery</h1>',
+    "<p>Pictures that the notebooks draw. Each opens where it was made, with sliders and hover; below it is the code.</p>",
+  ];
   for (const name of names) {
     const source = path.join(root, "notebooks", `${name}.ipynb`);
     cpSync(source, path.join(out, "notebooks", `${name}.ipynb`));
@@ -46,11 +49,16 @@ export async function galleryPage({ root, out, runs }: GalleryOptions): Promise<
     const title = /^#\s+(.+)$/m.exec(textOf(notebook.cells[0]?.source))?.[1] ?? name;
     headings.push({ level: 2, text: title, id: name });
     if (ran && existsSync(ran.page)) cpSync(ran.page, path.join(out, "notebooks", `${name}.html`));
-    const links = [ran && `<a href="notebooks/${name}.html">as a page</a>`, `<a href="notebooks/${name}.ipynb" download>notebook</a>`];
-    const note = ran?.small ? " Run here with small parameters, so numbers and pictures are worse than those of the notebook as it is." : "";
+    const links = [
+      ran && `<a href="notebooks/${name}.html">as a page</a>`,
+      `<a href="notebooks/${name}.ipynb" download>notebook</a>`,
+    ];
+    const note = ran?.small
+      ? " Run here with small parameters, so numbers and pictures are worse than those of the notebook as it is."
+      : "";
     parts.push(`<h2 id="${name}">${escapeHtml(title)}</h2><p>${links.filter(Boolean).join(" · ")}.${note}</p>`);
     const figures = ran ? figuresOf(notebook, name, out) : [];
-    parts.push(`<div class="gallery">${figures.join("\n")}</div>`);
+    parts.push(`<div class="figures">${figures.join("\n")}</div>`);
   }
   return { html: parts.join("\n"), headings };
 }

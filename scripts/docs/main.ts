@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -87,12 +87,17 @@ function searchIndex(found: readonly { title: string; url: string; kind: string 
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values } = parseArgs({
-    options: { out: { type: "string", default: path.join(root, "out", "docs") }, "no-figures": { type: "boolean", default: false } },
+    options: {
+      out: { type: "string", default: path.join(root, "out", "docs") },
+      "no-figures": { type: "boolean", default: false },
+    },
   });
   const started = performance.now();
   const { pages, checked, broken, loaded } = await buildSite({ out: path.resolve(values.out), figures: !values["no-figures"] });
   for (const link of broken) console.error(`broken link in ${link}`);
   for (const url of loaded) console.error(`loaded from elsewhere by ${url}`);
-  console.log(`${pages} pages and the API's in ${values.out}; ${checked} links followed, ${broken.length} broken; ${((performance.now() - started) / 1000).toFixed(0)} s`);
+  console.log(
+    `${pages} pages and the API's in ${values.out}; ${checked} links followed, ${broken.length} broken; ${((performance.now() - started) / 1000).toFixed(0)} s`,
+  );
   if (broken.length + loaded.length > 0) process.exitCode = 1;
 }

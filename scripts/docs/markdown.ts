@@ -64,7 +64,9 @@ export function renderPage(source: string, options: RenderOptions): Rendered {
   rules.code_inline = (tokens, index) => {
     const text = tokens[index]!.content;
     const code = `<code>${escapeHtml(text)}</code>`;
-    const insideLink = tokens.slice(0, index).reduce((open, { type }) => open + Number(type === "link_open") - Number(type === "link_close"), 0);
+    const insideLink = tokens
+      .slice(0, index)
+      .reduce((open, { type }) => open + Number(type === "link_open") - Number(type === "link_close"), 0);
     const name = /^([A-Za-z]\w*(?:\.\w+)?)(?:\(.*\))?$/.exec(text)?.[1];
     const url = name === undefined ? undefined : api.get(name);
     if (url === undefined || insideLink > 0 || mentioned.has(url)) return code;
@@ -88,7 +90,10 @@ export function renderPage(source: string, options: RenderOptions): Rendered {
     const name = /^<!-- ([a-z-]+) -->\s*$/.exec(content)?.[1];
     if (name === undefined) return content;
     const insert = inserts[name];
-    if (insert === undefined) throw new RangeError(`docs/${page}.md: nothing is called ${name} that could be put in; there are ${Object.keys(inserts).join(", ")}`);
+    if (insert === undefined)
+      throw new RangeError(
+        `docs/${page}.md: nothing is called ${name} that could be put in; there are ${Object.keys(inserts).join(", ")}`,
+      );
     return markdown.render(insert());
   };
   const html = markdown.render(source);
@@ -97,7 +102,8 @@ export function renderPage(source: string, options: RenderOptions): Rendered {
   function linkTo(url: string): string {
     if (url.startsWith("api:")) {
       const target = api.get(url.slice(4));
-      if (target === undefined) throw new RangeError(`docs/${page}.md: the library exports no ${url.slice(4)}; api: links name exports`);
+      if (target === undefined)
+        throw new RangeError(`docs/${page}.md: the library exports no ${url.slice(4)}; api: links name exports`);
       return to(target);
     }
     return /^[a-z][a-z\d+.-]*:/i.test(url) ? url : url.replace(/\.md(?=#|$)/, ".html");
@@ -109,7 +115,10 @@ function plain(markdown: string): string {
 }
 
 function slug(text: string, taken: Set<string>): string {
-  const base = text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
+  const base = text
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, "-")
+    .replace(/^-|-$/g, "");
   let id = base;
   for (let i = 2; taken.has(id); i++) id = `${base}-${i}`;
   taken.add(id);

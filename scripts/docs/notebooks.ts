@@ -45,7 +45,10 @@ export class NotebookRuns {
   }
 
   /** Runs the examples of a page as the cells of a notebook. @returns what they showed, in HTML, by line of their fence */
-  async page({ name, markdown }: Page, asset: (file: string, bytes: Uint8Array | string) => string): Promise<Map<number, string>> {
+  async page(
+    { name, markdown }: Page,
+    asset: (file: string, bytes: Uint8Array | string) => string,
+  ): Promise<Map<number, string>> {
     const examples = examplesOf(markdown, name).filter((example) => example.notRun === undefined);
     const outputs = new Map<number, string>();
     if (!examples.some((example) => example.shown)) return outputs;
@@ -61,7 +64,11 @@ export class NotebookRuns {
     const folder = await this.#run(file, JSON.stringify({ cells, metadata: {}, nbformat: 4, nbformat_minor: 5 }), []);
     codeCells(readNotebook(folder, file)).forEach((cell, i) => {
       const { line, shown } = examples[i]!;
-      if (shown) outputs.set(line, outputsHtml(cell.outputs, (still, extension) => asset(`${file}-${line + 1}.${extension}`, still)));
+      if (shown)
+        outputs.set(
+          line,
+          outputsHtml(cell.outputs, (still, extension) => asset(`${file}-${line + 1}.${extension}`, still)),
+        );
     });
     return outputs;
   }

@@ -66,7 +66,8 @@ export function readPages(folder: string): { readonly home: Page; readonly secti
       ...there.filter((file) => !pages.includes(file.slice(0, -3))),
       ...pages.filter((page) => !there.includes(`${page}.md`)),
     ];
-    if (differing.length > 0) throw new RangeError(`docs/${place}: expected the pages of scripts/docs/pages.ts, not so: ${differing}`);
+    if (differing.length > 0)
+      throw new RangeError(`docs/${place}: expected the pages of scripts/docs/pages.ts, not so: ${differing}`);
     return { folder: place, title, pages: pages.map((page) => read(`${place}/${page}`)) };
   });
   return { home: read("index"), sections };

@@ -62,6 +62,7 @@ export async function writeReference({ root, out, style, links }: ReferenceOptio
     includeHierarchySummary: false,
     includeVersion: true,
     hideGenerator: true,
+    navigation: { includeFolders: false },
     customCss: style,
     validation: { notExported: false, invalidLink: true, invalidPath: true, notDocumented: false },
     logLevel: "Error",

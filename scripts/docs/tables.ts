@@ -28,22 +28,32 @@ function operatorTable(): string {
   };
   const domains = [...new Set(names.map((name) => split(name)[0]))].sort();
   const mark = (table: object, name: string): string => (Object.hasOwn(table, name) ? "✓" : "");
-  const [inferred, differentiated] = [inferRules, vjpRules as Record<DifferentiableOp, unknown>].map((t) => Object.keys(t).length);
+  const [inferred, differentiated] = [inferRules, vjpRules as Record<DifferentiableOp, unknown>].map(
+    (t) => Object.keys(t).length,
+  );
   const parts = domains.map((domain) => {
     const rows = names
       .filter((name) => split(name)[0] === domain)
       .sort()
       .map((name) => `| \`${split(name)[1]}\` | ${mark(inferRules, name)} | ${mark(vjpRules, name)} |`);
-    return [`## ${domain === "" ? "The default domain" : domain}`, "", "| operator | shape | gradient |", "| --- | :-: | :-: |", ...rows].join("\n");
+    return [
+      `## ${domain === "" ? "The default domain" : domain}`,
+      "",
+      "| operator | shape | gradient |",
+      "| --- | :-: | :-: |",
+      ...rows,
+    ].join("\n");
   });
   return [`Shapes of ${inferred} operators are inferred, ${differentiated} have a gradient.`, ...parts].join("\n\n");
 }
 
 function modelTable(): string {
-  const rows = Object.entries(pipelineClasses).map(([name, { family, required, optional = [], controlled, inpaints, steps, guidanceScale }]) => {
-    const abilities = [controlled && "follows ControlNets", inpaints && "may see a mask"].filter(Boolean).join(", ");
-    return `| \`${name}\` | ${family} | ${required.join(", ")} | ${optional.join(", ")} | ${steps} | ${guidanceScale} | ${abilities} |`;
-  });
+  const rows = Object.entries(pipelineClasses).map(
+    ([name, { family, required, optional = [], controlled, inpaints, steps, guidanceScale }]) => {
+      const abilities = [controlled && "follows ControlNets", inpaints && "may see a mask"].filter(Boolean).join(", ");
+      return `| \`${name}\` | ${family} | ${required.join(", ")} | ${optional.join(", ")} | ${steps} | ${guidanceScale} | ${abilities} |`;
+    },
+  );
   const head = "| class | family | needs | takes | steps | guidance | |";
   return [head, "| --- | --- | --- | --- | --: | --: | --- |", ...rows].join("\n");
 }
@@ -100,12 +110,16 @@ function layerTable({ exports }: Reference): string {
 /** What `tweedie --help` says, and that of every command. */
 function commandHelp(root: string): string {
   const help = (...args: string[]): string => {
-    const { stdout, status, stderr } = spawnSync(process.execPath, [path.join(root, "dist/kernel/cli.js"), ...args, "--help"], { encoding: "utf8" });
+    const { stdout, status, stderr } = spawnSync(process.execPath, [path.join(root, "dist/kernel/cli.js"), ...args, "--help"], {
+      encoding: "utf8",
+    });
     if (status !== 0) throw new Error(`tweedie ${args.join(" ")} --help failed: ${stderr}`);
     return stdout.trimEnd();
   };
   const general = help();
-  const names = [...general.matchAll(/^ {2}([a-z]+)(?= +[a-z<[]).* {2,}\S/gm)].map((match) => match[1]!).filter((name) => name !== "tweedie");
+  const names = [...general.matchAll(/^ {2}([a-z]+)(?= +[a-z<[]).* {2,}\S/gm)]
+    .map((match) => match[1]!)
+    .filter((name) => name !== "tweedie");
   const parts = [...new Set(names)].map((name) => `## tweedie ${name}\n\n\`\`\`text\n${help(name)}\n\`\`\``);
   return [`\`\`\`text\n${general}\n\`\`\``, ...parts].join("\n\n");
 }

@@ -29,9 +29,9 @@ export function pageHtml({ name, title, body, headings }: PageParts, sections: r
   const to = (place: string): string => escapeHtml(path.posix.relative(path.posix.dirname(name), place));
   const section = sections.find(({ folder }) => name.startsWith(`${folder}/`));
   const current = `${name}.html`;
-  const links = sectionLinks.map(([text, page]) => {
+  const links = sectionLinks.slice(1).map(([text, page]) => {
     const isHere = section ? page.startsWith(`${section.folder}/`) : page === current;
-    return `<a href="${to(page)}"${page === "index.html" ? ' class="logo"' : ""}${isHere ? ' aria-current="true"' : ""}>${text}</a>`;
+    return `<a href="${to(page)}"${isHere ? ' aria-current="true"' : ""}>${text}</a>`;
   });
   const parts = headings.filter(({ level }) => level === 2);
   const toc =
@@ -53,7 +53,8 @@ export function pageHtml({ name, title, body, headings }: PageParts, sections: r
 </head>
 <body class="${section ? "in-section" : name}">
 <a class="skip" href="#text">Skip to the text</a>
-<header><nav aria-label="Sections">${links.join("")}</nav>
+<header><a class="logo" href="${to("index.html")}">tweedie</a>
+<nav aria-label="Sections">${links.join("")}</nav>
 <div class="tools"><div class="search" role="search"><input type="search" placeholder="Search" aria-label="Search the documentation" autocomplete="off"><ol hidden></ol></div>
 <button type="button" class="theme" aria-label="Light or dark" title="Light or dark"></button></div></header>
 <div class="columns">
@@ -70,13 +71,18 @@ ${toc}
 }
 
 function sidebar({ title, pages }: Section, name: string, to: (place: string) => string): string {
-  const links = pages.map((page) => `<a href="${to(`${page.name}.html`)}"${page.name === name ? ' aria-current="page"' : ""}>${escapeHtml(page.title)}</a>`);
+  const links = pages.map(
+    (page) =>
+      `<a href="${to(`${page.name}.html`)}"${page.name === name ? ' aria-current="page"' : ""}>${escapeHtml(page.title)}</a>`,
+  );
   return `<nav class="pages" aria-label="${title}"><details open><summary>${title}</summary>${links.join("")}</details></nav>`;
 }
 
 function neighbours({ pages }: Section, name: string, to: (place: string) => string): string {
   const at = pages.findIndex((page) => page.name === name);
   const link = (page: Page | undefined, rel: string, label: string): string =>
-    page === undefined ? "<span></span>" : `<a rel="${rel}" href="${to(`${page.name}.html`)}"><small>${label}</small>${escapeHtml(page.title)}</a>`;
+    page === undefined
+      ? "<span></span>"
+      : `<a rel="${rel}" href="${to(`${page.name}.html`)}"><small>${label}</small>${escapeHtml(page.title)}</a>`;
   return `<nav class="neighbours" aria-label="Neighbouring pages">${link(pages[at - 1], "prev", "Before")}${link(pages[at + 1], "next", "Next")}</nav>`;
 }

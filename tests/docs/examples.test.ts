@@ -25,7 +25,7 @@ describe("examples of the documentation", () => {
   });
 
   test("that are wrong are found, at their line", () => {
-    const wrong = "# A page\n\n```ts\nimport { load } from \"tweedie\";\n\nconst pipe = await load(7);\n```\n";
+    const wrong = '# A page\n\n```ts\nimport { load } from "tweedie";\n\nconst pipe = await load(7);\n```\n';
     expect(typeErrors(new Map([["wrong", moduleOf(wrong, "wrong", "check")]]), root)).toEqual([
       "wrong:6: Argument of type 'number' is not assignable to parameter of type 'string'.",
     ]);
@@ -36,7 +36,10 @@ describe("examples of the documentation", () => {
     const folder = path.join(root, ".cache", `examples-${process.pid}`);
     const ended = new Map<string, (outcome: { error?: string; seconds: number }) => void>();
     const outcomes = new Map(
-      run.map(([name]) => [name, new Promise<{ error?: string; seconds: number }>((resolve) => ended.set(name.replaceAll("/", "."), resolve))]),
+      run.map(([name]) => [
+        name,
+        new Promise<{ error?: string; seconds: number }>((resolve) => ended.set(name.replaceAll("/", "."), resolve)),
+      ]),
     );
     beforeAll(() => {
       mkdirSync(folder, { recursive: true });
@@ -45,7 +48,9 @@ describe("examples of the documentation", () => {
         writeFileSync(file, compiledModule(moduleOf(markdown, name, "run")));
         return file;
       });
-      const child = fork(fileURLToPath(new URL("run-examples.mjs", import.meta.url)), files, { execArgv: ["--enable-source-maps"] });
+      const child = fork(fileURLToPath(new URL("run-examples.mjs", import.meta.url)), files, {
+        execArgv: ["--enable-source-maps"],
+      });
       child.on("message", (message) => {
         const { page, ...outcome } = message as { page: string; error?: string; seconds: number };
         ended.get(page)!(outcome);
