@@ -6,7 +6,7 @@ import { escapeHtml } from "../../lib/figures/escape.js";
 import type { Heading } from "./markdown.js";
 import { type NotebookRuns, outputsHtml } from "./notebooks.js";
 
-/** Parameters with which each notebook takes seconds; what is not said here is the notebook's own. */
+/** Parameters with which a notebook takes seconds. One that is not here is shown without pictures until it was run into `out/`. */
 const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "01-look-inside": {
     steps: 12,
@@ -44,7 +44,7 @@ export async function galleryPage({ root, out, runs }: GalleryOptions): Promise<
   for (const name of names) {
     const source = path.join(root, "notebooks", `${name}.ipynb`);
     cpSync(source, path.join(out, "notebooks", `${name}.ipynb`));
-    const ran = await runs?.notebook(name, small[name] ?? {});
+    const ran = await runs?.notebook(name, small[name]);
     const notebook = ran?.notebook ?? (JSON.parse(readFileSync(source, "utf8")) as Notebook);
     const title = /^#\s+(.+)$/m.exec(textOf(notebook.cells[0]?.source))?.[1] ?? name;
     headings.push({ level: 2, text: title, id: name });

@@ -30,8 +30,9 @@ export class NotebookRuns {
     mkdirSync(this.#cache, { recursive: true });
   }
 
-  /** Runs a notebook of `notebooks/`; what `npm start` and the like left in `out/` is taken instead where it is of this notebook. */
-  async notebook(name: string, parameters: Readonly<Record<string, unknown>>): Promise<RanNotebook> {
+  /** A notebook of `notebooks/` as `npm start` and the like left it in `out/`, where that is of this notebook.
+   * @param parameters with which it is run otherwise; without any it is not */
+  async notebook(name: string, parameters?: Readonly<Record<string, unknown>>): Promise<RanNotebook | undefined> {
     const source = readFileSync(path.join(this.#root, "notebooks", `${name}.ipynb`), "utf8");
     const full = path.join(this.#root, "out", `${name}.ipynb`);
     const page = path.join(this.#root, "out", `${name}.html`);
@@ -39,6 +40,7 @@ export class NotebookRuns {
       const ran = JSON.parse(readFileSync(full, "utf8")) as Notebook;
       if (codeOf(ran) === codeOf(JSON.parse(source) as Notebook)) return { notebook: ran, page, small: false };
     }
+    if (parameters === undefined) return undefined;
     const values = Object.entries(parameters).flatMap(([key, value]) => ["-p", `${key}=${JSON.stringify(value)}`]);
     const folder = await this.#run(name, source, ["--html", ...values]);
     return { notebook: readNotebook(folder, name), page: path.join(folder, `${name}.html`), small: true };
@@ -75,17 +77,18 @@ export class NotebookRuns {
 
   /** @returns the folder with what the run wrote */
   async #run(name: string, source: string, options: readonly string[]): Promise<string> {
+    // Inside the package, where its own name can be imported; a folder of its own, because notebooks write files beside them.
     const folder = path.join(this.#cache, `${name}-${digestOf(this.#library, source, ...options).slice(0, 16)}`);
-    if (existsSync(path.join(folder, `${name}.ipynb`))) return folder;
+    const out = path.join(folder, "out");
+    if (existsSync(path.join(out, `${name}.ipynb`))) return out;
     for (const old of readdirSync(this.#cache)) {
       if (old.replace(/-[\da-f]{16}$/, "") === name) rmSync(path.join(this.#cache, old), { recursive: true });
     }
-    // Inside the package, where its own name can be imported.
-    const given = path.join(this.#cache, `${name}.ipynb`);
+    mkdirSync(folder);
+    const given = path.join(folder, `${name}.ipynb`);
     writeFileSync(given, source);
-    await node([path.join(this.#root, "dist/kernel/cli.js"), "run", given, "--output", folder, "--quiet", ...options]);
-    rmSync(given);
-    return folder;
+    await node([path.join(this.#root, "dist/kernel/cli.js"), "run", given, "--output", out, "--quiet", ...options]);
+    return out;
   }
 }
 

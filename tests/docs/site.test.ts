@@ -94,7 +94,7 @@ describe("a page", () => {
       outputs: new Map([[4, "<img>"]]),
     });
     expect(html).toContain("<figcaption>Not run for this page: it needs a GPU.</figcaption>");
-    expect(html).toContain("a &lt; b");
+    expect(html).toContain("a &#60; b");
     expect(html).toContain('<div class="shown"><img></div>');
   });
 
