@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import path from "node:path";
 import type { CodeCell, Notebook, Output } from "../../kernel/notebook-format.js";
 import { escapeHtml } from "../../lib/figures/escape.js";
+import { ink } from "../../lib/figures/palette.js";
 import { examplesOf } from "./examples.js";
 import type { Page } from "./pages.js";
 import { stillOf } from "./stills.js";
@@ -112,11 +113,17 @@ function bundleHtml(
   const alt = escapeHtml(text("text/plain").slice(0, 400));
   const json = data["application/vnd.plotly.v1+json"];
   const svg = text("image/svg+xml") || (json === undefined ? "" : stillOf(json, text("text/plain")));
-  if (svg !== "") return `<img alt="${alt}" loading="lazy" src="${asset(svg, "svg")}">`;
+  if (svg !== "") return `<img alt="${alt}" loading="lazy" src="${asset(withDarkInk(svg), "svg")}">`;
   const png = text("image/png");
   if (png !== "") return `<img alt="${alt}" loading="lazy" src="${asset(Buffer.from(png, "base64"), "png")}">`;
   const html = text("text/html");
   return html !== "" && !/<script/i.test(html) ? html : `<pre>${escapeHtml(text("text/plain"))}</pre>`;
+}
+
+/** A still whose texts are lighter on dark ground; pictures follow the colour scheme of the page that shows them. */
+function withDarkInk(svg: string): string {
+  const texts = [`svg[fill="${ink.text}"]`, `text[fill="${ink.text}"]`].join();
+  return svg.replace(">", `><style>@media(prefers-color-scheme:dark){${texts}{fill:#a9b2bd}}</style>`);
 }
 
 /** Code cells, as Jupyter keeps them: text may be a list of lines. */
