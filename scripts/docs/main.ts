@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -23,8 +23,11 @@ export interface SiteReport extends LinkReport {
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Makes the site anew in a folder and follows its links. */
+/** Makes the site anew in a folder and follows its links.
+ * @throws RangeError if there is anything but a site in the folder */
 export async function buildSite({ out, figures }: SiteOptions): Promise<SiteReport> {
+  if (existsSync(out) && readdirSync(out).length > 0 && !existsSync(path.join(out, "assets", "site.css")))
+    throw new RangeError(`docs: expected an empty folder, or one with an earlier site, got ${out}; choose another with --out`);
   rmSync(out, { recursive: true, force: true });
   mkdirSync(path.join(out, "assets", "figures"), { recursive: true });
   const assets = path.join(root, "scripts", "docs", "assets");
@@ -32,6 +35,9 @@ export async function buildSite({ out, figures }: SiteOptions): Promise<SiteRepo
   cpSync(path.join(root, "docs", "look-inside.png"), path.join(out, "assets", "look-inside.png"));
 
   const { home, sections } = readPages(path.join(root, "docs"));
+  const runs = figures ? new NotebookRuns(root) : undefined;
+  // Notebooks run in processes of their own, while the reference is made in this one.
+  const gallery = galleryPage({ root, out, runs });
   const reference = await writeReference({
     root,
     out: path.join(out, "api"),
@@ -39,7 +45,6 @@ export async function buildSite({ out, figures }: SiteOptions): Promise<SiteRepo
     links: sectionLinks,
   });
   const inserts = generatedTables(root, reference);
-  const runs = figures ? new NotebookRuns(root) : undefined;
   const found: { title: string; url: string; kind: string }[] = [];
   const write = async (page: Page): Promise<void> => {
     const asset = (file: string, bytes: Uint8Array | string): string => {
@@ -59,16 +64,14 @@ export async function buildSite({ out, figures }: SiteOptions): Promise<SiteRepo
     }
   };
   const all = [home, ...sections.flatMap(({ pages }) => pages)];
-  // Notebooks and examples run beside one another, two at a time: native sessions use both cores of a small machine.
-  const waiting: (() => Promise<void>)[] = all.map((page) => () => write(page));
-  waiting.unshift(async () => {
-    const gallery = await galleryPage({ root, out, runs });
-    put("gallery", "Gallery", gallery.html, gallery.headings);
-  });
+  // Two at a time: native sessions use both cores of a small machine.
+  const waiting = [...all];
   const worker = async (): Promise<void> => {
-    for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) await job();
+    for (let page = waiting.shift(); page !== undefined; page = waiting.shift()) await write(page);
   };
   await Promise.all([worker(), worker()]);
+  const { html, headings } = await gallery;
+  put("gallery", "Gallery", html, headings);
   writeFileSync(path.join(out, "assets", "index.js"), searchIndex(found, reference.pages));
 
   const files = readdirSync(out, { recursive: true, encoding: "utf8" }).map((file) => file.replaceAll(path.sep, "/"));
@@ -80,7 +83,7 @@ function searchIndex(found: readonly { title: string; url: string; kind: string 
   const names = new Map([...api].filter(([name]) => !/[./]/.test(name) || /^[A-Z]\w*\.\w+$/.test(name)));
   const entries = [
     ...found.map(({ title, url, kind }) => [title, url, kind]),
-    ...[...names].map(([name, url]) => [name, url, url.split("/")[1]!.replace(/ses$/, "s").replace(/s$/, "")]),
+    ...[...names].map(([name, url]) => [name, url, url.split("/")[1]!.replace(/(?<=s)es$|(?<!s)s$/, "")]),
   ];
   return `window.siteIndex = ${JSON.stringify(entries)};\n`;
 }

@@ -40,6 +40,7 @@ const order: Readonly<Record<string, { readonly title: string; readonly pages: r
       "steer-and-ablate",
       "resume-and-replay",
       "differentiate-and-train",
+      "work-in-jupyter",
       "run-notebooks",
       "devices",
       "extend",

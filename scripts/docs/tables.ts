@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import path from "node:path";
+import { magicsHelp } from "../../kernel/magics.js";
 import { type DifferentiableOp, vjpRules } from "../../lib/autodiff/rules/index.js";
 import { pipelineClasses, type SamplerName, samplerOrder, samplers, schedulerClasses } from "../../lib/diffusion/index.js";
 import { inferRules } from "../../lib/onnx/index.js";
@@ -16,6 +17,7 @@ export function generatedTables(root: string, reference: Reference): Readonly<Re
     schedulers: schedulerTable,
     devices: deviceTable,
     layers: () => layerTable(reference),
+    magics: () => `\`\`\`text\n${magicsHelp()}\`\`\``,
     command: () => commandHelp(root),
   };
 }

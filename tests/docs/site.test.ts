@@ -1,5 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { vjpRules } from "../../lib/autodiff/rules/index.js";
 import { pipelineClasses, samplers, schedulerClasses } from "../../lib/diffusion/index.js";
@@ -9,6 +11,7 @@ import { checkLinks } from "../../scripts/docs/links.js";
 import { buildSite, type SiteReport } from "../../scripts/docs/main.js";
 import { renderPage } from "../../scripts/docs/markdown.js";
 import { outputsHtml } from "../../scripts/docs/notebooks.js";
+import { BROWSER_TIMEOUT_MS, CHROMIUM, sharedBrowser } from "../browser/chromium.js";
 import { temporaryFolder } from "../temporary-folder.js";
 
 describe("the documentation's site", () => {
@@ -45,6 +48,66 @@ describe("the documentation's site", () => {
   test("holds what every command says of itself", () => {
     const html = page("reference/command");
     for (const command of ["run", "install", "uninstall", "doctor"]) expect(html).toContain(`<h2 id="tweedie-${command}">`);
+  });
+
+  describe.skipIf(CHROMIUM === undefined)("in a browser", () => {
+    const browser = sharedBrowser();
+    const open = async (name: string, width: number): Promise<Page> => {
+      const opened = await browser().newPage({ viewport: { width, height: 800 }, colorScheme: "light" });
+      await opened.goto(pathToFileURL(join(folder, `${name}.html`)).href);
+      return opened;
+    };
+
+    test("fits wide and narrow windows", { timeout: BROWSER_TIMEOUT_MS }, async () => {
+      for (const name of ["index", "tutorial/features", "how-to/patch-activations", "reference/samplers", "gallery"]) {
+        for (const width of [1280, 400]) {
+          const opened = await open(name, width);
+          const excess = await opened.evaluate("document.documentElement.scrollWidth - innerWidth");
+          expect([name, width, excess]).toEqual([name, width, expect.toSatisfy((n: number) => n <= 0)]);
+          await opened.close();
+        }
+      }
+    });
+
+    test("is searched by keyboard: pages, their parts and the API", { timeout: BROWSER_TIMEOUT_MS }, async () => {
+      const opened = await open("how-to/devices", 1280);
+      await opened.keyboard.press("/");
+      for (const [wanted, place] of [
+        ["Pipeline.generate", "api/classes/tweedie_diffusion.Pipeline.html#generate"],
+        ["come back under guidance", "how-to/invert-and-edit.html#come-back-under-guidance"],
+      ] as const) {
+        await opened.getByRole("searchbox").fill(wanted);
+        const first = opened.locator(".search li a").first();
+        await first.filter({ hasText: new RegExp(wanted, "i") }).waitFor();
+        expect(await first.evaluate((link) => (link as unknown as { href: string }).href)).toBe(
+          `${pathToFileURL(folder).href}/${place}`,
+        );
+      }
+      await opened.keyboard.press("Enter");
+      await opened.waitForURL(/invert-and-edit/);
+      expect(await opened.title()).toBe("Invert a picture and edit it · tweedie");
+    });
+
+    test("keeps the reader's choice of light or dark from page to page", { timeout: BROWSER_TIMEOUT_MS }, async () => {
+      const opened = await open("index", 1280);
+      const paper = (): Promise<unknown> => opened.evaluate("getComputedStyle(document.body).backgroundColor");
+      const light = await paper();
+      await opened.getByRole("button", { name: "Light or dark" }).click();
+      const dark = await paper();
+      expect(dark).not.toBe(light);
+      await opened.getByRole("link", { name: "Explanation" }).first().click();
+      expect(await paper()).toBe(dark);
+    });
+  });
+});
+
+describe("a folder with anything but a site in it", () => {
+  const folder = temporaryFolder();
+
+  test("is left alone", async () => {
+    writeFileSync(join(folder, "thesis.txt"), "years of work");
+    await expect(buildSite({ out: folder, figures: false })).rejects.toThrow("expected an empty folder");
+    expect(readFileSync(join(folder, "thesis.txt"), "utf8")).toBe("years of work");
   });
 });
 
