@@ -49,6 +49,12 @@ export interface CollectOptions extends CollectionSettings {
  * @throws UnknownHookPointError, or RangeError on settings that do not fit, before anything runs
  * @throws ActivationsFolderError if the folder holds another collection
  * @throws the signal's reason
+ * @example
+ * import { collect, load } from "tweedie";
+ *
+ * const pipe = await load("shapes");
+ * const acts = await collect(pipe, ["a red circle", "a blue square"], { at: "mid_block", seeds: [0, 1], steps: 4 });
+ * acts.table() // where each vector came from
  */
 export async function collect(
   pipe: Pipeline,

@@ -47,6 +47,16 @@ export interface PatchingSweepOptions extends Omit<GenerateOptions, Own | OfSwee
  * @throws RangeError if the runs do not differ, a window is outside the steps, or an activation has no batch;
  *   UnknownHookPointError before anything runs
  * @see Meng et al. 2022, arXiv:2202.05262 (causal tracing); Heimersheim & Nanda 2024, arXiv:2404.15255
+ * @example
+ * import { load, patchingSweep } from "tweedie";
+ *
+ * await patchingSweep(await load("shapes"), {
+ *   clean: { prompt: "a red circle" },
+ *   corrupted: { prompt: "a blue circle" },
+ *   at: "up_blocks.*",
+ *   windows: "from",
+ *   steps: 4,
+ * })
  */
 export async function patchingSweep(pipe: Pipeline, options: PatchingSweepOptions): Promise<PatchingSweep> {
   const {

@@ -20,8 +20,14 @@ export interface Live {
 /**
  * Shows what `draw` returns and keeps it up to date, at most twice a second by default. Outside a notebook nothing is drawn.
  * @example
+ * import { live, lossCurve } from "tweedie";
+ *
+ * const losses = [1];
  * using plot = live(() => lossCurve([{ name: "loss", y: losses }]));
- * for await (const step of training) { losses.push(step.loss); plot.refresh(); }
+ * for (let step = 0; step < 10; step++) {
+ *   losses.push(losses.at(-1)! * 0.8);
+ *   plot.refresh();
+ * }
  */
 export function live(draw: () => Displayable, options: LiveOptions = {}): Live {
   const { intervalMs = 500 } = options;

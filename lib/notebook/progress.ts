@@ -28,8 +28,12 @@ export const drawEveryMs = 250;
  * Around an iterable it also ends the loop when the cell is interrupted.
  * @throws the signal's reason (an AbortError) from the loop, on interruption
  * @example
- * for (const prompt of progress(prompts, { label: "generate" })) …
- * using bar = progress({ total: 400, label: "train" }); bar.advance(1, "loss 0.12");
+ * import { progress } from "tweedie";
+ *
+ * for (const seed of progress([0, 1, 2], { label: "generate", unit: "pictures" })) console.log(seed);
+ *
+ * using bar = progress({ total: 400, label: "train" });
+ * bar.advance(1, "loss 0.12");
  */
 export function progress<T>(items: Iterable<T>, options?: ProgressOptions): Iterable<T>;
 export function progress<T>(items: AsyncIterable<T>, options?: ProgressOptions): AsyncIterable<T>;

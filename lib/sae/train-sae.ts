@@ -81,6 +81,12 @@ export interface TrainSaeOptions {
 /**
  * Trains a sparse autoencoder on activation vectors. The same data, options and seed give the same SAE, resumed or not.
  * @throws RangeError on impossible options; the signal's reason when interrupted, after the checkpoint was written
+ * @example
+ * import { collect, load, trainSae } from "tweedie";
+ *
+ * const acts = await collect(await load("shapes"), "a red circle", { at: "up_blocks.1", steps: 4 });
+ * const sae = await trainSae(acts, { features: 64, k: 8, steps: 100, batchSize: 256, seed: 0 });
+ * const { fvu, l0 } = await sae.metrics(acts);
  */
 export async function trainSae(data: Vectors, options: TrainSaeOptions): Promise<Sae> {
   const plan = await planOf(await vectorSource(data), options);
