@@ -138,7 +138,7 @@ async function inversionStart(
   return { plan, x, record: { image: tensorDigest(latents) } };
 }
 
-/** Noise of the seeds, or the given one, which tells the size if nothing else does: standard normal, [item, channel, y, x]. */
+/** Noise of the seeds, or the given one (for all items or one each), which tells the size if nothing else does: standard normal, [item, channel, y, x]. */
 function initialNoise(
   { latentSpace: { channels, size, factor } }: Pipeline,
   generators: readonly TorchGenerator[],
@@ -152,7 +152,7 @@ function initialNoise(
   };
   const shape = [generators.length, channels, side(height, "height"), side(width, "width")];
   if (noise === undefined) return concatRows(generators.map((g) => g.randn([1, ...shape.slice(1)])));
-  if (noise.shape.join() === shape.join()) return noise;
+  if (noise.shape.slice(1).join() === shape.slice(1).join()) return perItem(noise, generators.length, "noises");
   throw new RangeError(`generate: noise must have shape [${shape.join(", ")}], got ${noise}`);
 }
 
