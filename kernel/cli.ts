@@ -53,9 +53,16 @@ Writes a kernelspec, so that Jupyter offers "TypeScript (tweedie)". Needs no Pyt
 
 Removes what "tweedie install" with the same option wrote.
 `,
-  doctor: `Usage: tweedie doctor
+  doctor: `Usage: tweedie doctor [--json] [--timeout <seconds>]
+       tweedie doctor --install-cuda [--yes]
 
-Checks Node.js, the compiler, ONNX Runtime, Jupyter and the kernelspec. Exit code 1 if something must be repaired.
+Checks Node.js, the compiler, ONNX Runtime, Jupyter and the kernelspec; then runs and trains a small net on every device
+this system may have, each in a process of its own, and compares it with the CPU. Exit code 1 if something must be repaired.
+
+      --json                 findings as JSON
+  -t, --timeout <seconds>    limit per device (default: 5)
+      --install-cuda         fetch ONNX Runtime's CUDA libraries, after saying what and from where
+      --yes                  without asking
 `,
 };
 
@@ -78,7 +85,7 @@ async function main(args: readonly string[]): Promise<number> {
     case "uninstall":
       return uninstall(rest);
     case "doctor":
-      return doctor();
+      return doctor(rest);
     case "kernel": {
       // What the kernelspec starts.
       const { JupyterServer } = await import("./jupyter-server.js");
@@ -188,12 +195,44 @@ function targetOf(args: string[]): InstallTarget {
   return { kind: values["sys-prefix"] ? "sys-prefix" : "user" };
 }
 
-async function doctor(): Promise<number> {
-  const { diagnose } = await import("./doctor.js");
+async function doctor(args: string[]): Promise<number> {
+  const { values } = parse(args, {
+    json: { type: "boolean", default: false },
+    timeout: { type: "string", short: "t", default: "5" },
+    "install-cuda": { type: "boolean", default: false },
+    yes: { type: "boolean", default: false },
+  });
+  if (values["install-cuda"]) return installCuda(values.yes === true);
+  const seconds = Number(values.timeout);
+  if (!(seconds > 0)) throw new UsageError(`doctor: expected --timeout in seconds, got ${values.timeout}`);
+  const [{ diagnose }, { checkDevices }] = await Promise.all([import("./doctor.js"), import("./device-checks.js")]);
   const findings = await diagnose();
-  const mark = { ok: "✓", missing: "·", broken: "✗" } as const;
-  for (const { what, status, detail } of findings) process.stdout.write(`${mark[status]} ${what.padEnd(18)} ${detail}\n`);
-  return findings.some(({ status }) => status === "broken") ? EXIT.failed : EXIT.ok;
+  const devices = await checkDevices(seconds * 1000);
+  if (values.json) say(JSON.stringify({ findings, devices }, undefined, 2));
+  else {
+    const mark = { ok: "✓", missing: "·", broken: "✗", unavailable: "·", wrong: "✗", crashed: "✗", late: "·" } as const;
+    const rows = [...findings, ...devices.map(({ device, ...rest }) => ({ what: `device ${device}`, ...rest }))];
+    for (const { what, status, detail } of rows) say(`${mark[status]} ${what.padEnd(18)} ${detail}`);
+  }
+  const sick = findings.some(({ status }) => status === "broken") || devices.some(({ status }) => status === "wrong");
+  return sick || devices.some(({ device, status }) => device === "cpu" && status !== "ok") ? EXIT.failed : EXIT.ok;
+}
+
+async function installCuda(yes: boolean): Promise<number> {
+  const { cudaInstallation, describeInstallation, runInstaller } = await import("./install-cuda.js");
+  const plan = cudaInstallation();
+  if (plan === undefined)
+    return say(`onnxruntime-node has no CUDA libraries for ${process.platform} on ${process.arch}; nothing to do`);
+  process.stdout.write(describeInstallation(plan));
+  if (!yes) {
+    if (!process.stdin.isTTY) throw new UsageError("doctor: nothing was fetched; --install-cuda --yes does it without asking");
+    const { createInterface } = await import("node:readline/promises");
+    const terminal = createInterface({ input: process.stdin, output: process.stdout });
+    const answer = await terminal.question("Fetch them? [y/N] ");
+    terminal.close();
+    if (!/^y(es)?$/i.test(answer.trim())) return say("nothing was fetched");
+  }
+  return (await runInstaller(plan)) === 0 ? say("Now: tweedie doctor") : EXIT.failed;
 }
 
 type Options = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>["options"]>;

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { installedCommand } from "./install.js";
 import { TYPESCRIPT_VERSION } from "./language-info.js";
-import { PACKAGE_ROOT } from "./package-root.js";
+import { PACKAGE_ROOT, packageVersion } from "./package-root.js";
 import { loadTslab, TSLAB_VERSION } from "./typescript-shim.js";
 
 export interface Finding {
@@ -32,14 +32,10 @@ export async function diagnose(): Promise<Finding[]> {
     }),
     await attemptAsync("ONNX Runtime", "run npm ci", async () => {
       const name: string = "onnxruntime-node";
-      const runtime = (await import(name)) as { listSupportedBackends?: () => { name: string }[] };
-      return `backends: ${
-        runtime
-          .listSupportedBackends?.()
-          .map((backend) => backend.name)
-          .join(", ") ?? "cpu"
-      }`;
+      await import(name);
+      return `${name} ${packageVersion(require.resolve(`${name}/package.json`))}`;
     }),
+    memory(),
     attempt("figures", "run npm ci", () => {
       const { version } = require("plotly.js-cartesian-dist-min/package.json") as { version: string };
       return `Plotly ${version}`;
@@ -50,6 +46,14 @@ export async function diagnose(): Promise<Finding[]> {
     jupyter(),
     kernelspec(),
   ];
+}
+
+/** A model takes about twice its weights while it is opened. */
+function memory(): Finding {
+  const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  const available = process.availableMemory();
+  const detail = `${gibibytes(available)} available; models with up to ${gibibytes(available / 2)} of weights can be opened`;
+  return { what: "memory", status: "ok", detail };
 }
 
 function kernelspec(): Finding {

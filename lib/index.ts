@@ -13,8 +13,13 @@ export {
   integratedGradients,
   meanOf,
   networkCall,
+  ofPicture,
+  PatchingSweep,
+  patchingSweep,
   squaredDistance,
   squaredNorm,
+  WordAttention,
+  wordAttention,
 } from "./attribution/index.js";
 export { gradient, gradientThrough, UnsupportedOpError } from "./autodiff/index.js";
 export {
@@ -73,7 +78,18 @@ export {
   steeringComparison,
   table,
 } from "./figures/index.js";
-export { type Activation, at, type Edit, type HookPoint, ModuleTree, select, UnknownHookPointError } from "./hooks/index.js";
+export {
+  type Activation,
+  at,
+  CallbackError,
+  type Edit,
+  type EditRecipe,
+  editFromRecipe,
+  type HookPoint,
+  ModuleTree,
+  select,
+  UnknownHookPointError,
+} from "./hooks/index.js";
 export { currentSignal, html, live, md, progress, show } from "./notebook/index.js";
 export { loadModel, saveModel } from "./onnx/index.js";
 export { embed, GraphBuilder, Value } from "./program/index.js";

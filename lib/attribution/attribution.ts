@@ -112,6 +112,7 @@ export class Attribution extends Displayed {
       xLabel: y === undefined ? "token" : "x",
       yLabel: y === undefined ? "" : "y",
       quantity: "attribution",
+      numbers: false,
     });
   }
 

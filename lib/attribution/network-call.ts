@@ -1,7 +1,8 @@
-import { denoiserFrom, type GenerateOptions, type ModelCall, type Pipeline, scheduleFromConfig } from "../diffusion/index.js";
+import { type GenerateOptions, type ModelCall, type Pipeline, preconditioning, scheduleFromConfig } from "../diffusion/index.js";
+import { networkInputs } from "../diffusion/pipelines/network-inputs.js";
 import type { Activation, Branch, Edit, HookedModel, StepContext } from "../hooks/index.js";
 import type { ValueInfo } from "../onnx/index.js";
-import { expectFloat32, float32, int64, type Tensor, toFloat16 } from "../tensor/index.js";
+import { expectFloat32, int64, type Tensor, toFloat16 } from "../tensor/index.js";
 
 /** One evaluation of a network, which can be asked what in it mattered. */
 export interface NetworkCall {
@@ -19,6 +20,8 @@ export interface NetworkCall {
 export interface PipelineCall extends NetworkCall {
   readonly context: StepContext;
   readonly at: ModelCall;
+  /** Name of the network's input that is the noisy state. */
+  readonly sample: string;
   /** What the rows of the batch are: one block of items per branch. */
   readonly branches: readonly Branch[];
   readonly guidanceScale: number;
@@ -38,7 +41,8 @@ export interface NetworkCallOptions extends Omit<GenerateOptions, "capture" | "c
  */
 export async function networkCall(pipe: Pipeline, prompt: string, options: NetworkCallOptions): Promise<PipelineCall> {
   const { call: wanted, ...settings } = options;
-  const { inputs } = pipe.unet;
+  const { inputs } = pipe.network;
+  const sample = networkInputs(inputs).sample.name;
   let calls = 0;
   const run = await pipe.generate(prompt, {
     ...settings,
@@ -50,17 +54,19 @@ export async function networkCall(pipe: Pipeline, prompt: string, options: Netwo
   if (at === undefined) throw new RangeError(`networkCall: call must be 0…${calls - 1}, got ${wanted}`);
   const { branches, manifest, items } = run;
   // Outside a guidance interval the unconditional rows were not computed; the recorder marks them with NaN.
-  const skipped = Number.isNaN(run.activations[inputs[0]!.name]!.tensor.data[0]) ? 1 : 0;
+  const skipped = Number.isNaN(run.activations[sample]!.tensor.data[0]) ? 1 : 0;
   const here = branches.slice(skipped);
   return {
-    model: pipe.unet,
+    model: pipe.network,
     feeds: Object.fromEntries(inputs.map((input) => [input.name, fed(run.activations[input.name]!, input, skipped)])),
-    edits: [...pipe.edits, ...(options.edits ?? [])],
+    // Captured inputs are those that edits of inputs have made.
+    edits: [...pipe.edits, ...(options.edits ?? [])].filter((edit) => !inputs.some((input) => input.name === edit.pattern)),
     context: { ...at, branches: here.flatMap((branch) => new Array<Branch>(items.length).fill(branch)) },
     at,
+    sample,
     branches: here,
     guidanceScale: manifest.guidanceScale,
-    denoised: await denoisedFrom(pipe, options, at),
+    denoised: denoisedFrom(pipe, options, at),
     source: { call: wanted, ...manifest },
   };
 }
@@ -76,23 +82,9 @@ function fed({ axes, tensor }: Activation, input: ValueInfo, skipped: number): T
   return input.dtype === "float16" ? toFloat16(values) : values;
 }
 
-/** The pipeline's adapter is linear in the state and the prediction: asked with one of them 1 and the other 0, it tells its factors. */
-async function denoisedFrom(
-  pipe: Pipeline,
-  { steps = 20, sampler, scheduler }: GenerateOptions,
-  { timestep, sigma }: ModelCall,
-): Promise<PipelineCall["denoised"]> {
-  const { predictionType, plan } = scheduleFromConfig(pipe.schedulerConfig, sampler, scheduler);
-  let input = 1;
-  const ask = async (state: number, prediction: number): Promise<number> => {
-    const predict = async (seen: Tensor<"float32">): Promise<Tensor<"float32">> => {
-      input = seen.data[0]!;
-      return float32([prediction]);
-    };
-    return (await denoiserFrom[predictionType](predict, { ...plan(steps), timestepOf: () => timestep })(float32([state]), sigma))
-      .data[0]!;
-  };
-  const ofPrediction = await ask(0, 1);
-  const ofState = await ask(1, 0);
-  return { ofInput: ofState / input, ofPrediction };
+/** The factors by which the pipeline's adapter makes x̂₀ of what the network sees and says. */
+function denoisedFrom(pipe: Pipeline, options: GenerateOptions, { sigma }: ModelCall): PipelineCall["denoised"] {
+  const { predictionType, plan } = scheduleFromConfig(pipe.schedulerConfig, options.sampler, options.scheduler);
+  const { input, ofState, ofPrediction } = preconditioning(predictionType, plan(options.steps ?? 20), sigma);
+  return { ofInput: (1 - sigma * ofState) / input, ofPrediction: -sigma * ofPrediction };
 }

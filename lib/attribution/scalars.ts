@@ -1,8 +1,8 @@
-import type { LatentSpace, Pipeline } from "../diffusion/index.js";
+import { decoded, type LogProbability, type Pipeline } from "../diffusion/index.js";
 import type { Branch } from "../hooks/index.js";
 import type { Model } from "../onnx/index.js";
 import { embed, type GraphBuilder, type Value } from "../program/index.js";
-import { int64, type Tensor } from "../tensor/index.js";
+import { float32, int64, type Tensor } from "../tensor/index.js";
 import type { PipelineCall } from "./network-call.js";
 
 /** A network in the graph under construction. */
@@ -54,59 +54,54 @@ export function squaredDistance(tensor: Tensor<"float32">, region: Region = {}):
 
 /** x̂₀ of a pipeline's call in its graph, [item, channel, y, x], after guidance (without rescale) where the call is guided. */
 export function denoisedOf(call: PipelineCall, { inputs, prediction }: NetworkValues): Value {
-  const [sample] = Object.values(inputs);
-  const { ofInput, ofPrediction } = call.denoised;
-  const branch = (rows: Value, k: number): Value => {
-    const items = rows.dim(0) / call.branches.length;
-    return rows.slice(0, k * items, (k + 1) * items);
-  };
-  const last = call.branches.length - 1;
-  const conditional = branch(prediction, last);
+  const state = inputs[call.sample]!;
+  const { guidanceScale, denoised, branches } = call;
+  const items = state.dim(0) / branches.length;
+  const rowsOf = (value: Value, branch: number): Value => value.slice(0, branch * items, (branch + 1) * items).cast("float32");
+  const last = branches.length - 1;
+  // A network that also predicts a variance has it in further channels.
+  const predicted = (branch: number): Value => rowsOf(prediction, branch).slice(1, 0, state.dim(1));
   const guided =
     last === 0
-      ? conditional
-      : branch(prediction, 0)
-          .mul(1 - call.guidanceScale)
-          .add(conditional.mul(call.guidanceScale));
-  return branch(sample!, last).cast("float32").mul(ofInput).add(guided.cast("float32").mul(ofPrediction));
-}
-
-export interface ClassifierScalarOptions {
-  /** Takes pictures [item, 3, y, x] as its only input and gives logits [item, label]. */
-  readonly classifier: Model;
-  /** Name of the output of logits; default the first. */
-  readonly output?: string;
-  readonly label: number;
-  /** From the decoder's pictures in −1…1 to what the classifier takes; default they are the same. */
-  readonly prepare?: (pixels: Value, g: GraphBuilder) => Value;
+      ? predicted(0)
+      : predicted(0)
+          .mul(1 - guidanceScale)
+          .add(predicted(last).mul(guidanceScale));
+  return rowsOf(state, last).mul(denoised.ofInput).add(guided.mul(denoised.ofPrediction));
 }
 
 /**
- * A logit that a classifier gives the picture of x̂₀, summed over items: denoiser, decoder and classifier become one graph.
- * Pixels are not clipped to −1…1, which would stop the gradient.
- * @throws RangeError if the classifier has no such output
+ * Anything that a graph computes from the picture of x̂₀, summed: denoiser, decoder and what judges the picture become one
+ * graph. `classifierLogit` and `classifierLogProbability` make such programs of a classifier.
  */
-export function classifierLogit(pipe: Pipeline, call: PipelineCall, options: ClassifierScalarOptions): Scalar {
-  const { classifier, label, prepare = (pixels: Value) => pixels } = options;
-  const [images] = classifier.graph.inputs;
-  const name = options.output ?? classifier.graph.outputs[0]!.name;
-  if (!classifier.graph.outputs.some((o) => o.name === name)) {
-    const known = classifier.graph.outputs.map((o) => o.name).join(", ");
-    throw new RangeError(`classifierLogit: the classifier has no output "${name}"; it has ${known}`);
-  }
+export function ofPicture(pipe: Pipeline, call: PipelineCall, judge: LogProbability): Scalar {
   return (network, g) => {
-    const pixels = decoded(pipe.vaeDecoder?.model, pipe.latentSpace, denoisedOf(call, network), g);
-    const logits = embed(g, classifier, { [images!.name]: prepare(pixels, g) }, "classifier")[name]!;
-    return logits.slice(1, label, label + 1).sum();
+    const picture = decoded(g, pipe, denoisedOf(call, network));
+    const timesteps = new Float32Array(picture.dim(0)).fill(call.at.timestep);
+    return judge(picture, g, g.constant(float32(timesteps))).sum();
   };
 }
 
-/** Pictures in −1…1 of latents; latents that are pictures already stay as they are. */
-function decoded(decoder: Model | undefined, { scale, shift }: LatentSpace, latents: Value, g: GraphBuilder): Value {
-  if (decoder === undefined) return latents;
-  const [input] = decoder.graph.inputs;
-  const unscaled = latents.div(scale).add(shift);
-  return embed(g, decoder, { [input!.name]: unscaled }, "vae_decoder")[decoder.graph.outputs[0]!.name]!.cast("float32");
+/**
+ * A classifier's logit of a picture in −1…1.
+ * @param classifier takes pictures [item, 3, y, x] as its only input and gives logits [item, label]
+ * @param output name of the logits; default the first output
+ * @throws RangeError if the classifier has no such output
+ */
+export function classifierLogit(
+  classifier: Model,
+  label: number,
+  output: string = classifier.graph.outputs[0]!.name,
+): LogProbability {
+  const { inputs, outputs } = classifier.graph;
+  if (!outputs.some((o) => o.name === output)) {
+    const known = outputs.map((o) => o.name).join(", ");
+    throw new RangeError(`classifierLogit: the classifier has no output "${output}"; it has ${known}`);
+  }
+  return (picture, g) => {
+    const logits = embed(g, classifier, { [inputs[0]!.name]: picture }, "classifier")[output]!;
+    return logits.slice(1, label, label + 1);
+  };
 }
 
 function part({ outputs, prediction, branches }: NetworkValues, g: GraphBuilder, region: Region): Value {

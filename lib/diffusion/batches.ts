@@ -66,10 +66,13 @@ export function asInput(tensor: Tensor, { name, dtype = tensor.dtype }: ValueInf
   }
 }
 
-/** A timestep as a network's input declares it: whole or fractional, one for all rows or one per row. */
+/**
+ * A timestep as a network's input declares it, one for all rows or one per row. A fractional one (Karras levels, second
+ * stages of DPM2) is cut down to a whole number for integer inputs, as Optimum casts it.
+ */
 export function timestepInput(timestep: number, input: ValueInfo, rows: number): Tensor {
   const shape = input.shape?.length === 0 ? [] : [input.shape?.[0] === 1 ? 1 : rows];
   const n = sizeOf(shape);
-  if (input.dtype === "int64") return int64(new BigInt64Array(n).fill(BigInt(Math.round(timestep))), shape);
+  if (input.dtype === "int64") return int64(new BigInt64Array(n).fill(BigInt(Math.trunc(timestep))), shape);
   return asInput(new Tensor("float32", new Float32Array(n).fill(timestep), shape), input);
 }

@@ -1,7 +1,17 @@
-import { identityOf } from "../hooks/edit.js";
-import { at, type Edit, type EditOptions, type StepContext, type Strength } from "../hooks/index.js";
-import { activationVectors, positionCount, type Sae } from "../sae/index.js";
-import { expectFloat32, float32, type Tensor } from "../tensor/index.js";
+import {
+  at,
+  type Edit,
+  type EditOptions,
+  identityOf,
+  limitedEdit,
+  registerEditKind,
+  relabelled,
+  type StepContext,
+  type Strength,
+  withRecipe,
+} from "../hooks/index.js";
+import { activationVectors, positionCount, Sae } from "../sae/index.js";
+import { expectFloat32, float32, scalar, type Tensor } from "../tensor/index.js";
 
 export interface FeatureEditOptions extends Omit<EditOptions, "channels"> {
   /** The hook point whose activations the SAE was trained on. */
@@ -26,7 +36,7 @@ export function steer(sae: Sae, feature: number, strength: Strength, options: St
     strength,
     rest,
   );
-  return { ...edit, label: `${pattern} + ${strengthText(strength)} of feature ${feature}, SAE ${sae.digest.slice(0, 12)}` };
+  return relabelled(edit, `${pattern} + ${strengthText(strength)} of feature ${feature}, SAE ${sae.digest.slice(0, 12)}`);
 }
 
 /**
@@ -35,7 +45,8 @@ export function steer(sae: Sae, feature: number, strength: Strength, options: St
  */
 export function scaleFeatures(sae: Sae, features: readonly number[], factor: Strength, options: FeatureEditOptions): Edit {
   const label = `${options.at}: features ${features.join(", ")} × ${strengthText(factor)}`;
-  return codeEdit(sae, features, options, label, (context) => ({ gain: resolve(factor, context) - 1, offset: 0 }));
+  const edit = codeEdit(sae, features, options, label, (context) => ({ gain: resolve(factor, context) - 1, offset: 0 }));
+  return withRecipe("scaleFeatures", options.at, [partsOf(sae), features, factor, options], edit);
 }
 
 /** The same with factor 0: the features are taken out, everything else stays. */
@@ -49,51 +60,58 @@ export function ablateFeatures(sae: Sae, features: readonly number[], options: F
  */
 export function clampFeatures(sae: Sae, features: readonly number[], value: Strength, options: FeatureEditOptions): Edit {
   const label = `${options.at}: features ${features.join(", ")} = ${strengthText(value)}`;
-  return codeEdit(sae, features, options, label, (context) => ({ gain: -1, offset: resolve(value, context) }));
+  const edit = codeEdit(sae, features, options, label, (context) => ({ gain: -1, offset: resolve(value, context) }));
+  return withRecipe("clampFeatures", options.at, [partsOf(sae), features, value, options], edit);
 }
 
-/** x + (gain·z + offset)·W_dec over the given features; gain and offset are fed at each run, one per batch row. */
+type SaeParts = Pick<Sae, "config" | "weights">;
+
+/** What a recipe keeps of an SAE. */
+function partsOf({ config, weights }: Sae): SaeParts {
+  return { config, weights };
+}
+
+for (const [kind, make] of Object.entries({ scaleFeatures, clampFeatures })) {
+  registerEditKind(kind, (_, sae: SaeParts, features: number[], amount: Strength, options: FeatureEditOptions) =>
+    make(new Sae(sae.config, sae.weights), features, amount, options),
+  );
+}
+
+/** x + (gain·z + offset)·W_dec over the given features; gain and offset are fed at each run. */
 function codeEdit(
   sae: Sae,
   features: readonly number[],
-  { at: pattern, branch, when }: FeatureEditOptions,
+  { at: pattern, ...limits }: FeatureEditOptions,
   label: string,
   change: (context: StepContext) => { gain: number; offset: number },
 ): Edit {
   const written = directions(sae, features);
-  return {
+  return limitedEdit(
     pattern,
-    structure: `codes of ${identityOf(sae)} [${features.join()}] @ ${pattern}`,
-    label: `${label}, SAE ${sae.digest.slice(0, 12)}`,
-    program: (point, input) => (x, g) => {
-      const gain = g.input(input("gain"), "float32", ["rows", 1, 1]);
-      const offset = g.input(input("offset"), "float32", ["rows", 1, 1]);
-      const { vectors, restore } = activationVectors(x.cast("float32"), point, sae.config.width);
-      const codes = sae.encoder(g, vectors.reshape([-1, sae.config.width]));
-      const picked = codes.gather(g.ints(features), 1).reshape([-1, positionCount(point), features.length]);
-      const less = restore(picked.mul(gain).add(offset).matmul(g.constant(written)).neg()).cast(x.dtype);
-      // x − (+0) is x bit by bit, −0 included; x + 0 is not, and the runtime's Where does not keep −0 either.
-      return x.sub(g.where(less.equal(0), g.scalar(0, x.dtype), less));
-    },
-    feeds: (point, context) => {
-      const { gain, offset } = change(context);
-      if (!Number.isFinite(gain + offset))
+    {
+      kind: `codes of ${identityOf(sae)} [${features.join()}]`,
+      label: `${label}, SAE ${sae.digest.slice(0, 12)}`,
+      edited: (x, g, input, point) => {
+        const { vectors, restore } = activationVectors(x.cast("float32"), point, sae.config.width);
+        const codes = sae.encoder(g, vectors.reshape([-1, sae.config.width]));
+        const picked = codes.gather(g.ints(features), 1).reshape([-1, positionCount(point), features.length]);
+        const changed = picked.mul(input("gain", "float32", [])).add(input("offset", "float32", []));
+        const less = restore(changed.matmul(g.constant(written)).neg()).cast(x.dtype);
+        // x − (+0) is x bit by bit, −0 included; x + 0 is not, and the runtime's Where does not keep −0 either.
+        return x.sub(g.where(less.equal(0), g.scalar(0, x.dtype), less));
+      },
+      feeds: (point, context) => {
+        const { gain, offset } = change(context);
+        if (Number.isFinite(gain + offset)) return { gain: scalar(gain), offset: scalar(offset) };
         throw new RangeError(`edit at ${point.path}: factors and values must be finite numbers (${label})`);
-      const active = when?.(context) ?? true;
-      if (branch !== undefined && context.branches === undefined) {
-        throw new RangeError(
-          `edit at ${point.path}: branch "${branch}" needs a guided run; this one has no cond and uncond rows`,
-        );
-      }
-      const rows = branch === undefined ? [active] : context.branches!.map((b) => active && b === branch);
-      const fed = (value: number): Tensor =>
-        float32(
-          rows.map((reached) => (reached ? value : 0)),
-          [rows.length, 1, 1],
-        );
-      return { gain: fed(gain), offset: fed(offset) };
+      },
+      isIdle: (context) => {
+        const { gain, offset } = change(context);
+        return gain === 0 && offset === 0;
+      },
     },
-  };
+    limits,
+  );
 }
 
 /**

@@ -1,4 +1,5 @@
 import { sizeOf, Tensor } from "../tensor/index.js";
+import type { Branch } from "./edits/edit.js";
 import type { Axis, HookPoint } from "./hook-point.js";
 
 /** A captured activation. */
@@ -7,6 +8,10 @@ export interface Activation<T extends Tensor = Tensor> {
   /** Names of the tensor's axes. */
   readonly axes: readonly Axis[];
   readonly tensor: T;
+  /** The guidance branch whose rows these are, where the capture asked for one. */
+  readonly branch?: Branch;
+  /** The model calls behind the axis `step`. */
+  readonly calls?: readonly { readonly step: number; readonly timestep: number }[];
 }
 
 /**
@@ -29,7 +34,8 @@ export function select(activation: Activation, at: Partial<Readonly<Record<Axis,
     tensor = take(tensor, i, index);
     axes = axes.filter((_, k) => k !== i);
   }
-  return { hookPoint: activation.hookPoint, axes, tensor };
+  const { hookPoint, branch, calls } = activation;
+  return { hookPoint, axes, tensor, ...(branch && { branch }), ...(calls && axes.includes("step") && { calls }) };
 }
 
 function take(tensor: Tensor<"float32">, axis: number, index: number): Tensor<"float32"> {

@@ -1,5 +1,4 @@
 import type { Shape } from "../onnx/index.js";
-import { nearestNames } from "../runtime/feeds.js";
 import type { DType } from "../tensor/index.js";
 
 /** What an axis of an activation counts. `batch` holds branch × item when guidance doubles it, `batch*head` heads inside those. */
@@ -11,6 +10,7 @@ export type Axis =
   | "batch*head"
   | "head"
   | "channel"
+  | "feature"
   | "token"
   | "query"
   | "key"
@@ -19,11 +19,26 @@ export type Axis =
   | `axis${number}`;
 
 /**
- * What a hook point reads: a module's output, a value that leaves a module besides its output
- * (`down_blocks.1:res0`), attention probabilities (`….attn2.probs`), an input or output of the whole model, or any
- * value of the graph by its own name.
+ * What a hook point reads:
+ * - `module`: a module's output (`mid_block`);
+ * - `residual`: a value that leaves a module besides its output (`down_blocks.1:res0`);
+ * - `module input`: what a module reads from outside (`mid_block:in`, further ones `mid_block:in1`, … in order of first use);
+ * - `update`: what a module adds to its input, output − input, where both have one shape (`….attentions.0:update`);
+ * - `attention`: `.q`, `.k`, `.v`, `.scores` (softmax' input), `.probs` and `.z` (each head's output) of an attention;
+ * - `input`, `output`: of the whole model;
+ * - `value`: any value of the graph, by its own name.
  */
-export type HookPointKind = "module" | "residual" | "attention" | "input" | "output" | "value";
+export type HookPointKind = "module" | "residual" | "module input" | "update" | "attention" | "input" | "output" | "value";
+
+/** How an activation is read from a value that holds it in another arrangement. */
+export interface Layout {
+  /** Shape of the value itself. */
+  readonly shape: Shape;
+  /** Heads that the value keeps inside its batch axis [batch·head, token, channel], or its channel axis [batch, token, head·channel]. */
+  readonly heads?: { readonly count: number; readonly within: "batch" | "channel" };
+  /** The value has the last two axes in the other order, as keys often are. */
+  readonly swapped?: boolean;
+}
 
 /** A place in a model that can be captured and edited. */
 export interface HookPoint {
@@ -34,6 +49,12 @@ export interface HookPoint {
   readonly axes: readonly Axis[];
   readonly shape?: Shape;
   readonly dtype?: DType;
+  /** Where the value holds the activation in another arrangement; programs see the axes above all the same. */
+  readonly layout?: Layout;
+  /** Of an update, the value it is the change of: the activation is `value` − `minus`. */
+  readonly minus?: string;
+  /** Output of the fused attention inside which the value is computed: it exists once `unfuseAttention` has taken that apart. */
+  readonly unfuse?: string;
 }
 
 /** A pattern that names no hook point of the model; `nearest` are names that look like it. */
@@ -48,41 +69,4 @@ export class UnknownHookPointError extends RangeError {
     this.pattern = pattern;
     this.nearest = nearest;
   }
-}
-
-/**
- * Hook points named by a pattern: an exact path, or a glob over dotted paths in which `*` stands for anything
- * within one segment (`down_blocks.*`) and `**` for any number of segments (`**.attn2`).
- * @throws UnknownHookPointError if nothing matches
- */
-export function matchHookPoints(points: ReadonlyMap<string, HookPoint>, pattern: string): readonly HookPoint[] {
-  const exact = points.get(pattern);
-  if (exact !== undefined) return [exact];
-  const glob = pattern.includes("*") ? globExpression(pattern) : undefined;
-  const matches = glob === undefined ? [] : [...points.values()].filter((p) => glob.test(p.path));
-  if (matches.length === 0) throw new UnknownHookPointError(pattern, nearest(pattern, [...points.keys()]));
-  return matches;
-}
-
-function globExpression(pattern: string): RegExp {
-  const source = pattern
-    .split(/(\*\*\.|\.\*\*|\*\*|\*)/)
-    .map((part) => {
-      if (part === "**.") return "(?:[^:]+\\.)?";
-      if (part === ".**") return "(?:\\.[^:]+)?";
-      if (part === "**") return "[^:]*";
-      if (part === "*") return "[^.:]+";
-      return part.replace(/[\\^$.|?+()[\]{}]/g, "\\$&");
-    })
-    .join("");
-  return new RegExp(`^${source}$`);
-}
-
-/** Up to three names that look like the pattern; for `**.attn3` the endings that do, as patterns again. */
-function nearest(pattern: string, names: readonly string[]): string[] {
-  const tail = pattern.startsWith("**.") ? pattern.slice(3) : undefined;
-  if (tail === undefined) return nearestNames(pattern, names);
-  const length = tail.split(".").length;
-  const tails = new Set(names.map((name) => name.split(".").slice(-length).join(".")));
-  return nearestNames(tail, [...tails]).map((name) => `**.${name}`);
 }

@@ -1,23 +1,13 @@
-import { freshNames, type Graph, type Model, opsetOf, type Shape, splice, type ValueInfo } from "../onnx/index.js";
-import { type Device, openSession, type Session, type SessionOptions } from "../runtime/index.js";
+import { type Model, opsetOf, type Shape, unfuseAttention, type ValueInfo } from "../onnx/index.js";
+import type { Device, SessionOptions } from "../runtime/index.js";
 import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
 import type { Activation } from "./activation.js";
-import type { Edit, StepContext } from "./edit.js";
-import { identityOf } from "./edit.js";
-import type { Axis, HookPoint } from "./hook-point.js";
+import { type Capture, captureKey, type Tap, tap, tapFeeds } from "./capture.js";
+import { applyEdits, type EditCall, editFeeds } from "./edits/apply.js";
+import type { Edit, StepContext } from "./edits/edit.js";
+import type { HookPoint } from "./hook-point.js";
 import { type ModuleTree, moduleTree } from "./module-tree.js";
-import { programEdit, withProgramOutput } from "./program-splice.js";
-import { type Reduction, reductionProgram } from "./reduction.js";
-
-/** What to capture: a pattern, or one with a reduction computed before anything leaves the runtime. */
-export type Capture =
-  | string
-  | {
-      readonly at: string;
-      readonly reduce?: Reduction;
-      /** Key of the result, when one activation is captured in several ways; default its path. */
-      readonly as?: string;
-    };
+import { type Break, StagedSession } from "./staged-session.js";
 
 export interface Hooks {
   readonly capture?: readonly Capture[];
@@ -49,16 +39,8 @@ export interface HookedModelOptions {
   readonly maxSessions?: number;
 }
 
-/** One captured value of a rewritten graph. */
-interface Tap {
-  readonly key: string;
-  readonly output: string;
-  readonly hookPoint: HookPoint;
-  readonly axes: readonly Axis[];
-}
-
 interface Compiled {
-  readonly session: Promise<Session>;
+  readonly session: Promise<StagedSession<EditCall>>;
   readonly taps: readonly Tap[];
   /** Runs under way; the session is closed only when there are none. */
   running: number;
@@ -106,7 +88,10 @@ export class HookedModel {
    * @throws UnknownHookPointError before anything runs, if a pattern names nothing
    */
   async run(feeds: Readonly<Record<string, Tensor>>, options: HookedRunOptions = {}): Promise<HookedRun> {
-    const { context = { step: 0 }, edits = [], signal } = options;
+    const { edits = [], signal } = options;
+    const { context: told = { step: 0 } } = options;
+    const rows = feeds[this.inputs[0]?.name ?? ""]?.shape[0] ?? 1;
+    const context = told.branches === undefined ? { items: Array.from({ length: rows }, (_, i) => i), ...told } : told;
     const compiled = this.#compile(options);
     compiled.running++;
     try {
@@ -114,12 +99,20 @@ export class HookedModel {
       const names = options.fetches ?? this.outputs.map((o) => o.name);
       const taps = options.record === false ? [] : compiled.taps;
       const results = await session.run(
-        { ...feeds, ...this.editFeeds(edits, context) },
-        { fetches: [...names, ...taps.map((t) => t.output)], ...(signal && { signal }) },
+        { ...feeds, ...this.editFeeds(edits, context), ...tapFeeds(compiled.taps, context) },
+        {
+          fetches: [...names, ...taps.map((t) => t.output)],
+          answer: async ({ edit, hookPoint }, value) => {
+            const tensor = value as Tensor<"float32">;
+            return (await edits[edit]!.call!({ hookPoint, axes: hookPoint.axes, tensor }, context)) ?? tensor;
+          },
+          ...(signal && { signal }),
+        },
       );
       const outputs = Object.fromEntries(names.map((name) => [name, results[name]!]));
       const activations: Record<string, Activation> = {};
-      for (const { key, output, hookPoint, axes } of taps) activations[key] = { hookPoint, axes, tensor: results[output]! };
+      for (const { key, output, hookPoint, axes, branch } of taps)
+        activations[key] = { hookPoint, axes, tensor: results[output]!, ...(branch && { branch }) };
       return { outputs, activations };
     } finally {
       compiled.running--;
@@ -129,18 +122,15 @@ export class HookedModel {
 
   /** The model as edits rewrite it; the inputs that they add are fed by `editFeeds`. For passes that need the graph, such as gradients. */
   edited(edits: readonly Edit[]): Model {
-    return edits.length === 0 ? this.model : this.#rewrite([], edits).model;
+    const callback = edits.find((edit) => edit.call !== undefined);
+    if (callback !== undefined)
+      throw new TypeError(`HookedModel.edited: "${callback.label}" runs in JavaScript and has no graph`);
+    return this.#rewrite([], edits).model;
   }
 
   /** What edits feed at a place of a trajectory, by input of the model that `edited` gives. */
   editFeeds(edits: readonly Edit[], context: StepContext = { step: 0 }): Record<string, Tensor> {
-    const feeds: Record<string, Tensor> = {};
-    edits.forEach((edit, i) => {
-      for (const point of this.tree().find(edit.pattern)) {
-        for (const [name, tensor] of Object.entries(edit.feeds(point, context))) feeds[editInput(i, point, name)] = tensor;
-      }
-    });
-    return feeds;
+    return editFeeds(edits, this.#find, context);
   }
 
   /** Compiles ahead, so that the first run does not wait. @returns the device it will run on */
@@ -170,7 +160,7 @@ export class HookedModel {
       this.#compiled.set(key, known);
       return known;
     }
-    const { model, taps } = capture.length + edits.length === 0 ? { model: this.model, taps: [] } : this.#rewrite(capture, edits);
+    const { model, taps, breaks } = this.#rewrite(capture, edits);
     // Room is made first, so that no more copies of the weights exist than asked for.
     for (const [oldestKey, oldest] of this.#compiled) {
       if (this.#compiled.size < this.#maxSessions) break;
@@ -178,7 +168,12 @@ export class HookedModel {
       oldest.retired = true;
       void this.#closeRetired(oldest);
     }
-    const compiled: Compiled = { session: openSession(model, this.#options.session), taps, running: 0, retired: false };
+    const compiled: Compiled = {
+      session: StagedSession.open(model, breaks, this.#options.session),
+      taps,
+      running: 0,
+      retired: false,
+    };
     this.#compiled.set(key, compiled);
     compiled.session.catch(() => this.#compiled.delete(key));
     return compiled;
@@ -190,43 +185,24 @@ export class HookedModel {
     await session?.release();
   }
 
-  #rewrite(capture: readonly Capture[], edits: readonly Edit[]): { model: Model; taps: Tap[] } {
+  readonly #find = (pattern: string): readonly HookPoint[] => this.tree().find(pattern);
+
+  #rewrite(
+    capture: readonly Capture[],
+    edits: readonly Edit[],
+  ): { model: Model; taps: readonly Tap[]; breaks: readonly Break<EditCall>[] } {
+    if (capture.length + edits.length === 0) return { model: this.model, taps: [], breaks: [] };
     const opset = opsetOf(this.model);
-    let graph: Graph = this.model.graph;
-    edits.forEach((edit, i) => {
-      for (const point of this.tree().find(edit.pattern)) {
-        const program = edit.program(point, (name) => editInput(i, point, name));
-        graph = splice(point.value, programEdit(program, point, opset))(graph);
-      }
-    });
-    const taps: Tap[] = [];
-    const fresh = freshNames(graph);
-    for (const one of capture) {
-      const { at: pattern, reduce, as } = typeof one === "string" ? { at: one } : one;
-      for (const point of this.tree().find(pattern)) {
-        const key = as ?? point.path;
-        if (taps.some((t) => t.key === key)) {
-          throw new RangeError(`capture ${pattern}: "${key}" is captured already; drop one of them or name it with \`as\``);
-        }
-        const output = fresh(`capture/${key}`);
-        const { program, axes } =
-          reduce === undefined ? { program: undefined, axes: point.axes } : reductionProgram(reduce, point);
-        graph = withProgramOutput(graph, (x, g) => (program?.(x, g) ?? x).cast("float32"), point, output, { opset, fresh });
-        taps.push({ key, output, hookPoint: point, axes });
-      }
-    }
-    return { model: { ...this.model, graph }, taps };
+    const points = [...edits.map((e) => e.pattern), ...capture.map((c) => (typeof c === "string" ? c : c.at))].flatMap(
+      this.#find,
+    );
+    const outputs = points.flatMap((point) => point.unfuse ?? []);
+    const { inputShapes } = this.#options;
+    const opened = unfuseAttention(this.model.graph, { opset, outputs, ...(inputShapes && { inputShapes }) });
+    const edited = applyEdits(opened, edits, this.#find, opset);
+    const { graph, taps } = tap(edited.graph, capture, { opset, find: this.#find, current: edited.current });
+    return { model: { ...this.model, graph }, taps, breaks: edited.breaks };
   }
-}
-
-function editInput(index: number, point: HookPoint, name: string): string {
-  return `edit.${index}.${point.path}.${name}`;
-}
-
-function captureKey(capture: Capture): unknown {
-  if (typeof capture === "string") return capture;
-  const { at, as, reduce } = capture;
-  return [at, as, typeof reduce === "object" && "program" in reduce ? identityOf(reduce.program) : reduce];
 }
 
 /** A model opened with fixed captures and edits. */

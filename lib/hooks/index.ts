@@ -1,9 +1,10 @@
 export { type Activation, select } from "./activation.js";
+export { type AttentionPart, type AttentionSite, attentionsOf } from "./attention.js";
 export { axesOf, positionAxes } from "./axes.js";
-export { at, type Branch, type Edit, type EditOptions, type EditTarget, type StepContext, type Strength } from "./edit.js";
-export { type Axis, type HookPoint, type HookPointKind, UnknownHookPointError } from "./hook-point.js";
+export type { Capture } from "./capture.js";
+export * from "./edits/index.js";
+export { type Axis, type HookPoint, type HookPointKind, type Layout, UnknownHookPointError } from "./hook-point.js";
 export {
-  type Capture,
   HookedModel,
   type HookedModelOptions,
   type HookedRun,
@@ -13,6 +14,6 @@ export {
   hookedSession,
 } from "./hooked-model.js";
 export { type ModuleScope, moduleScopesOf } from "./module-path.js";
-export { type Module, type ModuleOutput, ModuleTree, type ModuleTreeOptions, moduleTree } from "./module-tree.js";
+export { type Module, ModuleTree, type ModuleTreeOptions, type ModuleValue, moduleTree } from "./module-tree.js";
 export type { ActivationProgram } from "./program-splice.js";
-export type { CustomReduction, Reduction } from "./reduction.js";
+export type { CustomReduction, Pooling, Reduction, ReductionStep } from "./reduction.js";

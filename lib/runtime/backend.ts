@@ -19,6 +19,8 @@ export interface BackendOptions {
   readonly threads: number;
   readonly spinning?: boolean | undefined;
   readonly graphOptimizationLevel: GraphOptimizationLevel;
+  /** Outputs that runs are going to retain. */
+  readonly resident: readonly string[];
   /** Files that hold weights beside the model: their folder, or their contents by location. */
   readonly externalData?: string | Readonly<Record<string, Uint8Array>> | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -47,6 +49,8 @@ export interface Backend {
   readonly name: string;
   /** Devices this backend was built for; whether the machine has them shows when a model is opened. */
   devices(): Promise<readonly Device[]>;
+  /** Why a device could not be opened, in words that say what to do; given what the runtime said. */
+  explain?(device: Device, detail: string): string;
   /** The same computation in the form this backend runs fastest on that device, on this machine. */
   specialize?(model: Model, device: Device): Promise<Model>;
   open(source: ModelSource, options: BackendOptions): Promise<BackendSession>;

@@ -1,6 +1,15 @@
-import { blockConvolutions, blockedDomain, encodeModel, hasComputedKernels, type Model, type ValueInfo } from "../onnx/index.js";
+import {
+  blockConvolutions,
+  blockedDomain,
+  encodeModel,
+  hasComputedKernels,
+  type Model,
+  productsOfEmptyAsGemm,
+  type ValueInfo,
+} from "../onnx/index.js";
 import { allocate, type DType, type DTypeArrays, dtypes, Tensor, zeros } from "../tensor/index.js";
 import type { Backend, BackendOptions, BackendRun, BackendSession, Feeds, ModelSource, RuntimeStats } from "./backend.js";
+import { explainFailure } from "./device-failure.js";
 import { allDevices, type Device } from "./devices.js";
 import { RuntimeError } from "./errors.js";
 import { type ResidentStore, ResidentTensor } from "./resident.js";
@@ -113,7 +122,10 @@ class OnnxRuntimeSession implements BackendSession {
     const results = await this.#worker
       .request<[string, WireTensor | WireResident][]>(request, transfer, signal)
       .catch((error: Error) => {
-        throw signal?.aborted ? signal.reason : new RuntimeError("Session.run", this.#name, error.message);
+        if (signal?.aborted) throw signal.reason;
+        const half = /requires f16 but the device does not support/.test(error.message);
+        const advice = half ? '; the device does not compute in float16: open the model with precision "float32"' : "";
+        throw new RuntimeError("Session.run", this.#name, `${error.message}${advice}`);
       });
     const outputs: Record<string, Tensor | ResidentTensor> = {};
     for (const [name, result] of results) {
@@ -159,6 +171,7 @@ export const onnxruntime: Backend = {
   },
 
   async specialize(model: Model, device: Device): Promise<Model> {
+    if (device === "webgpu") return productsOfEmptyAsGemm(model);
     if (device !== "cpu" || !hasComputedKernels(model.graph)) return model;
     convolutionBlock ??= measureConvolutionBlock();
     const block = await convolutionBlock;
@@ -170,7 +183,8 @@ export const onnxruntime: Backend = {
     const transfer: ArrayBuffer[] = [];
     const source = typeof model === "string" ? model : giveAway(model, owned, transfer);
     const { signal } = options;
-    const request = { operation: "open", source, options: toOrtOptions(options, transfer) };
+    const copiers = options.device === "webgpu" ? copierModels() : undefined;
+    const request = { operation: "open", source, options: toOrtOptions(options, transfer), copiers };
     const opened = await host.request<OpenedSession>(request, transfer, signal).catch((error: Error) => {
       throw signal?.aborted ? signal.reason : new RuntimeError("openSession", name, error.message);
     });
@@ -181,6 +195,8 @@ export const onnxruntime: Backend = {
     }
     return session;
   },
+
+  explain: (device, detail) => explainFailure(device, detail),
 
   async upload(tensor: Tensor): Promise<ResidentTensor> {
     const host = currentWorker();
@@ -228,7 +244,8 @@ async function measureConvolutionBlock(): Promise<number> {
   };
   const source = { model: encodeModel(model), owned: true, name: model.graph.name };
   try {
-    const session = await onnxruntime.open(source, { device: "cpu", threads: 1, graphOptimizationLevel: "disabled" });
+    const options = { device: "cpu", threads: 1, graphOptimizationLevel: "disabled", resident: [] } as const;
+    const session = await onnxruntime.open(source, options);
     const { y } = await session.run({ x: zeros([1, 4, 1, 1]) }, { fetches: ["y"], retain: [] });
     await session.release();
     return y!.shape[1]!;
@@ -236,6 +253,24 @@ async function measureConvolutionBlock(): Promise<number> {
     if (error instanceof RuntimeError) return 1;
     throw error;
   }
+}
+
+/** Models of one Identity for each dtype, by which the worker fetches what lies in a device's memory. */
+function copierModels(): Readonly<Record<string, Uint8Array>> {
+  const copier = (dtype: DType): Uint8Array =>
+    encodeModel({
+      irVersion: 8,
+      opsets: [{ domain: "", version: 18 }],
+      graph: {
+        name: `copy of ${dtype}`,
+        nodes: [{ name: "copy", opType: "Identity", domain: "", inputs: ["x"], outputs: ["y"], attributes: {} }],
+        initializers: [],
+        inputs: [{ name: "x", dtype }],
+        outputs: [{ name: "y", dtype }],
+        valueInfo: [],
+      },
+    });
+  return Object.fromEntries(dtypes.filter((d) => d !== "bfloat16").map((dtype) => [dtype, copier(dtype)]));
 }
 
 /** The bytes in a buffer that can be transferred: their own if the caller gave them up and they fill it, else a copy. */
@@ -247,13 +282,14 @@ function giveAway(bytes: Uint8Array, owned: boolean, transfer: ArrayBuffer[]): U
 }
 
 function toOrtOptions(options: BackendOptions, transfer: ArrayBuffer[]): Record<string, unknown> {
-  const { device, threads, spinning = true, graphOptimizationLevel, externalData } = options;
+  const { device, threads, spinning = true, graphOptimizationLevel, resident, externalData } = options;
   const folder = typeof externalData === "string" ? externalData : undefined;
   const contents = typeof externalData === "object" ? Object.entries(externalData) : [];
   return {
     executionProviders: device === "cpu" ? ["cpu"] : [device, "cpu"],
     intraOpNumThreads: threads,
     graphOptimizationLevel,
+    ...(device === "webgpu" && { preferredOutputLocation: Object.fromEntries(resident.map((name) => [name, "gpu-buffer"])) }),
     logSeverityLevel: 4, // what goes wrong is thrown; it need not be printed too
     externalData: contents.map(([path, data]) => ({ path, data: giveAway(data, false, transfer) })),
     extra: {

@@ -18,7 +18,7 @@ ort.env.logLevel = "fatal";
 
 const ortFolder = dirname(createRequire(import.meta.url).resolve("onnxruntime-node"));
 
-/** @type {Map<number, ort.InferenceSession>} */
+/** @type {Map<number, { session: ort.InferenceSession, device: string }>} */
 const sessions = new Map();
 /** @type {Map<number, ort.Tensor>} */
 const tensors = new Map();
@@ -48,6 +48,26 @@ function keep(tensor) {
   return { id, dtype: tensor.type, shape: [...tensor.dims] };
 }
 
+/** Sessions that copy a value, by dtype. @type {Map<string, Promise<ort.InferenceSession>>} */
+const copiers = new Map();
+/** @type {Record<string, Uint8Array> | undefined} */
+let copierModels;
+
+/**
+ * Reading a value in a device's memory ends the process (onnxruntime-node 1.30), so a graph of one operator copies it.
+ * @param {ort.Tensor} tensor @returns {Promise<ort.Tensor>}
+ */
+async function inMemory(tensor) {
+  if (tensor.location === "cpu") return tensor;
+  let copier = copiers.get(tensor.type);
+  if (copier === undefined) {
+    const options = { executionProviders: ["webgpu", "cpu"], logSeverityLevel: 4 };
+    copier = ort.InferenceSession.create(copierModels[tensor.type], options);
+    copiers.set(tensor.type, copier);
+  }
+  return (await (await copier).run({ x: tensor })).y;
+}
+
 /** @param {number} id */
 function kept(id) {
   const tensor = tensors.get(id);
@@ -62,34 +82,44 @@ function describe(metadata) {
 
 /** @type {Record<string, (request: any) => Promise<Answer>>} */
 const operations = {
-  async open({ source, options }) {
+  async open({ source, options, copiers: models }) {
+    copierModels ??= models;
     const session = await ort.InferenceSession.create(source, options);
     const id = ++lastId;
-    sessions.set(id, session);
+    sessions.set(id, { session, device: options.executionProviders[0] });
     return { value: { id, inputs: describe(session.inputMetadata), outputs: describe(session.outputMetadata) } };
   },
 
   async run({ session, feeds, fetches, retain }) {
     /** @type {Record<string, ort.Tensor>} */
     const inputs = {};
-    for (const [name, feed] of feeds) inputs[name] = typeof feed === "number" ? kept(feed) : toOrt(feed);
+    const open = sessions.get(session);
+    for (const [name, feed] of feeds) {
+      if (typeof feed !== "number") inputs[name] = toOrt(feed);
+      else inputs[name] = open.device === "webgpu" ? kept(feed) : await inMemory(kept(feed));
+    }
     // An empty list would mean every output to ONNX Runtime.
-    const results = fetches.length > 0 ? await sessions.get(session).run(inputs, fetches) : {};
+    const results = fetches.length > 0 ? await open.session.run(inputs, fetches) : {};
     const staying = new Set(retain);
     const transfer = [];
-    const value = fetches.map((name) => {
-      if (staying.has(name)) return [name, keep(results[name])];
-      const wire = toWire(results[name]);
+    const value = [];
+    for (const name of fetches) {
+      if (staying.has(name)) {
+        value.push([name, keep(results[name])]);
+        continue;
+      }
+      const wire = toWire(await inMemory(results[name]));
+      if (results[name].location !== "cpu") results[name].dispose();
       transfer.push(wire.data.buffer);
-      return [name, wire];
-    });
+      value.push([name, wire]);
+    }
     return { value, transfer };
   },
 
   async release({ session }) {
     const open = sessions.get(session);
     sessions.delete(session);
-    await open?.release();
+    await open?.session.release();
     return { value: undefined };
   },
 
@@ -98,8 +128,9 @@ const operations = {
   },
 
   async read({ id }) {
-    const wire = toWire(kept(id));
-    wire.data = wire.data.slice();
+    const tensor = kept(id);
+    const wire = toWire(await inMemory(tensor));
+    if (tensor.location === "cpu") wire.data = wire.data.slice();
     return { value: wire, transfer: [wire.data.buffer] };
   },
 
@@ -120,7 +151,11 @@ function rest() {
 
 parentPort.on("message", async (request) => {
   if (request.operation === "free") {
-    for (const id of request.ids) tensors.delete(id);
+    for (const id of request.ids) {
+      const tensor = tensors.get(id);
+      tensors.delete(id);
+      if (tensor !== undefined && tensor.location !== "cpu") tensor.dispose();
+    }
     return;
   }
   try {

@@ -1,5 +1,6 @@
 export { activationVectors, positionCount } from "./activation-vectors.js";
 export { type SaeBaseline, type SaeBaselineOptions, saeBaselines } from "./baselines.js";
+export { encodeWith, topCodes } from "./encode-with.js";
 export { type LossAtTimestep, type LossRecoveredOptions, lossRecovered, type Recovery, reconstruct } from "./loss-recovered.js";
 export * from "./matching.js";
 export { type DensityHistogram, densityHistogram, fvu, type SaeMetrics } from "./metrics.js";

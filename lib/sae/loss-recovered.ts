@@ -1,6 +1,5 @@
 import { denoise, type Pipeline } from "../diffusion/index.js";
-import { identityOf } from "../hooks/edit.js";
-import { at, type Edit, positionAxes } from "../hooks/index.js";
+import { at, type Edit, identityOf, positionAxes } from "../hooks/index.js";
 import { float32, type Picture, Rng, type Tensor } from "../tensor/index.js";
 import { activationVectors, positionCount } from "./activation-vectors.js";
 import { columnMeans } from "./metrics.js";

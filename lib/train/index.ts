@@ -1,3 +1,4 @@
+export * from "./check-device.js";
 export * from "./checkpoint.js";
 export * from "./losses.js";
 export * from "./optimizers/index.js";

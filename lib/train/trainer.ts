@@ -70,7 +70,8 @@ export class Trainer {
     const graph = trainingGraph(spec);
     const checkpoint = options.resume === undefined ? undefined : await readCheckpoint(options.resume);
     const start = checkpoint === undefined ? startState(spec, graph, options) : stateFrom(checkpoint, graph, options.resume!);
-    const session = await openSession(graph.model, { spinning: false, ...options.session });
+    const resident = Array.from(graph.stateShapes.keys(), nextName);
+    const session = await openSession(graph.model, { spinning: false, resident, ...options.session });
     const state = new Map<string, ResidentTensor>();
     for (const [name, tensor] of start) state.set(name, await uploadTensor(tensor));
     return new Trainer(spec, graph, session, state, checkpoint?.step ?? 0);
@@ -108,13 +109,13 @@ export class Trainer {
       ]),
     );
     const rates = learningRates.flatMap((rate, i) => coefficientsOf(this.spec, this.stepCount + i + 1, rate));
-    const retain = stateNames.map((name) => `next:${name}`);
+    const retain = stateNames.map(nextName);
     const outputs = await this.session.run(
       { ...stacked, coefficients: float32(rates, [stepsPerRun, rates.length / stepsPerRun]), ...Object.fromEntries(this.state) },
       { retain },
     );
     const previous = this.state;
-    this.state = new Map(stateNames.map((name) => [name, outputs[`next:${name}`] as ResidentTensor]));
+    this.state = new Map(stateNames.map((name) => [name, outputs[nextName(name)] as ResidentTensor]));
     for (const tensor of previous.values()) tensor.dispose();
     this.stepCount += stepsPerRun;
     return Object.fromEntries(metricNames.map((name) => [name, (outputs[name] as Tensor<"float32">).data]));
@@ -153,6 +154,11 @@ export class Trainer {
     for (const tensor of this.state.values()) tensor.dispose();
     await this.session.release();
   }
+}
+
+/** The output that is a state's next value. */
+function nextName(state: string): string {
+  return `next:${state}`;
 }
 
 function startState(spec: TrainingSpec, graph: TrainingGraph, { seed = 0, weights = {} }: TrainerOptions): Map<string, Tensor> {

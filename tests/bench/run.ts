@@ -6,13 +6,14 @@ import { closeRuntime } from "../../lib/runtime/index.js";
 import { writeFileAtomic } from "../../lib/tensor/index.js";
 import type { Bench, Measurement } from "./bench.js";
 import { codec } from "./codec.bench.js";
+import { generation } from "./generation.bench.js";
 import { gradient } from "./gradient.bench.js";
 import { hooks } from "./hooks.bench.js";
 import { noTorch } from "./peers/torch-peer.js";
 import { sae } from "./sae.bench.js";
 import { unet } from "./unet.bench.js";
 
-const all: readonly Bench[] = [sae, unet, gradient, hooks, codec];
+const all: readonly Bench[] = [sae, unet, gradient, hooks, generation, codec];
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !all.some((bench) => bench.name === name));

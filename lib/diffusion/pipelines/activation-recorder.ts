@@ -1,5 +1,6 @@
 import type { Activation, Axis } from "../../hooks/index.js";
-import { expectFloat32, sizeOf, Tensor } from "../../tensor/index.js";
+import { sizeOf, Tensor, toFloat32 } from "../../tensor/index.js";
+import type { ModelCall } from "./generation.js";
 
 /** What one run of the network captured; its rows are branch × item, the conditional branch last. */
 export interface RecordedBatch {
@@ -11,12 +12,14 @@ export interface RecordedBatch {
 /**
  * Gathers the activations of a trajectory, call by call, and gives them the axes [step, branch, item, …].
  * A step is one model call: samplers of second order make two in a step of theirs. Where a call did without the
- * unconditional branch its numbers are NaN.
+ * unconditional branch its numbers are NaN. What a capture holds of one branch alone has no axis `branch`; what left the
+ * runtime in float16 is float32 again.
  */
 export class ActivationRecorder {
   readonly #branches: number;
   readonly #items: number;
-  readonly #calls: Record<string, Activation<Tensor<"float32">>>[] = [];
+  readonly #recorded: Record<string, Activation<Tensor<"float32">>>[] = [];
+  readonly #calls: ModelCall[] = [];
 
   constructor(branches: number, items: number) {
     this.#branches = branches;
@@ -24,20 +27,21 @@ export class ActivationRecorder {
   }
 
   /** Adds one model call over all items, made in one batch or several. */
-  add(batches: readonly RecordedBatch[]): void {
-    const call: Record<string, Activation<Tensor<"float32">>> = {};
-    for (const key of Object.keys(batches[0]?.activations ?? {})) call[key] = this.#joinItems(batches, key);
+  add(batches: readonly RecordedBatch[], call: ModelCall): void {
+    const joined: Record<string, Activation<Tensor<"float32">>> = {};
+    for (const key of Object.keys(batches[0]?.activations ?? {})) joined[key] = this.#joinItems(batches, key);
+    this.#recorded.push(joined);
     this.#calls.push(call);
   }
 
   /** Everything recorded, by key. */
   activations(): Record<string, Activation<Tensor<"float32">>> {
     const joined: Record<string, Activation<Tensor<"float32">>> = {};
-    for (const [key, first] of Object.entries(this.#calls[0] ?? {})) {
-      const data = new Float32Array(this.#calls.length * first.tensor.size);
-      for (const [i, call] of this.#calls.entries()) data.set(call[key]!.tensor.data, i * first.tensor.size);
-      const tensor = new Tensor("float32", data, [this.#calls.length, ...first.tensor.shape]);
-      joined[key] = { hookPoint: first.hookPoint, axes: ["step", ...first.axes], tensor };
+    for (const [key, first] of Object.entries(this.#recorded[0] ?? {})) {
+      const data = new Float32Array(this.#recorded.length * first.tensor.size);
+      for (const [i, call] of this.#recorded.entries()) data.set(call[key]!.tensor.data, i * first.tensor.size);
+      const tensor = new Tensor("float32", data, [this.#recorded.length, ...first.tensor.shape]);
+      joined[key] = { ...first, axes: ["step", ...first.axes], tensor, calls: this.#calls };
     }
     return joined;
   }
@@ -45,28 +49,31 @@ export class ActivationRecorder {
   /** Rows of batches as one tensor [branch, item, …]; an activation without a batch axis stays as it is. */
   #joinItems(batches: readonly RecordedBatch[], key: string): Activation<Tensor<"float32">> {
     const [first] = batches as readonly [RecordedBatch];
-    const { hookPoint, axes, tensor } = first.activations[key]!;
-    const perRow = tensor.shape[0]! / (first.branches * first.items);
+    const { hookPoint, axes, tensor, branch: only } = first.activations[key]!;
+    const perRow = only === undefined ? tensor.shape[0]! / (first.branches * first.items) : 1;
     const isBatched = axes[0] === "batch" ? perRow === 1 : axes[0] === "batch*head" && Number.isInteger(perRow);
-    if (!isBatched) return { hookPoint, axes, tensor: expectFloat32(tensor, key) };
+    if (!isBatched) return { hookPoint, axes, tensor: toFloat32(tensor) };
 
     const heads: Axis[] = axes[0] === "batch" ? [] : ["head"];
     const rest = [...(heads.length > 0 ? [perRow] : []), ...tensor.shape.slice(1)];
     const size = sizeOf(rest);
-    const data = new Float32Array(this.#branches * this.#items * size).fill(Number.NaN);
+    const held = only === undefined ? this.#branches : 1;
+    const data = new Float32Array(held * this.#items * size).fill(Number.NaN);
     let start = 0;
-    for (const { items, branches, activations } of batches) {
-      const rows = expectFloat32(activations[key]!.tensor, key).data;
+    for (const { items, activations } of batches) {
+      const rows = toFloat32(activations[key]!.tensor);
+      const branches = rows.size / (items * size);
       for (let b = 0; b < branches; b++) {
-        const branch = this.#branches - branches + b;
-        data.set(rows.subarray(b * items * size, (b + 1) * items * size), (branch * this.#items + start) * size);
+        const branch = held - branches + b;
+        data.set(rows.data.subarray(b * items * size, (b + 1) * items * size), (branch * this.#items + start) * size);
       }
       start += items;
     }
     return {
       hookPoint,
-      axes: ["branch", "item", ...heads, ...axes.slice(1)],
-      tensor: new Tensor("float32", data, [this.#branches, this.#items, ...rest]),
+      axes: [...(only === undefined ? (["branch"] as const) : []), "item", ...heads, ...axes.slice(1)],
+      tensor: new Tensor("float32", data, [...(only === undefined ? [held] : []), this.#items, ...rest]),
+      ...(only && { branch: only }),
     };
   }
 }

@@ -6,6 +6,7 @@ import { expectFloat32, float32, scalar, sizeOf, Tensor } from "../../tensor/ind
 import { preconditioning } from "../adapters.js";
 import { asInput, scaled, timestepInput } from "../batches.js";
 import type { Condition, Denoiser } from "../contracts.js";
+import { decoded } from "./decoded.js";
 import type { DenoiserChange, DenoiserContext } from "./generate-options.js";
 import { networkInputs } from "./network-inputs.js";
 import type { Pipeline } from "./pipeline.js";
@@ -176,7 +177,7 @@ class PictureGradient {
     const { sees = "denoised", throughNetwork = true } = this.#options;
     return gradientThrough((g) => {
       const x = g.input("x", "float32", shape);
-      const seen = sees === "state" ? x : this.#picture(g, throughNetwork ? this.#denoised(g, x, condition) : x);
+      const seen = sees === "state" ? x : decoded(g, this.#pipe, throughNetwork ? this.#denoised(g, x, condition) : x);
       const timestep = g.input("pictureTimestep", "float32", [x.dim(0)]);
       return { of: this.#logProbability(seen, g, timestep).sum(), withRespectTo: { x } };
     });
@@ -208,14 +209,5 @@ class PictureGradient {
     const mean =
       sizeOf(prediction.shape as number[]) === sizeOf(x.shape as number[]) ? prediction : prediction.slice(1, 0, x.dim(1));
     return x.mul(ofState!).add(mean.mul(ofPrediction!));
-  }
-
-  /** The picture −1…1 that the decoder makes of latents. */
-  #picture(g: GraphBuilder, latents: Value): Value {
-    const { vaeDecoder, latentSpace } = this.#pipe;
-    if (vaeDecoder === undefined) return latents;
-    const unscaled = latents.div(latentSpace.scale).add(latentSpace.shift);
-    const outputs = embed(g, vaeDecoder.model, { [vaeDecoder.inputs[0]!.name]: unscaled }, "decoder");
-    return outputs[vaeDecoder.outputs[0]!.name]!.cast("float32");
   }
 }

@@ -77,6 +77,11 @@ export interface GenerateOptions {
   readonly capture?: readonly Capture[];
   /** Model calls to keep them of; default all. */
   readonly captureAt?: (call: ModelCall) => boolean;
+  /**
+   * A prediction that is known already, [branch × item, …] as the network gives it before guidance: it is used for this
+   * call instead of running the network, and nothing is captured. A run that shares its beginning with another starts so.
+   */
+  readonly recall?: (call: ModelCall) => Tensor<"float32"> | undefined;
   /** Edits of the network, after those of `with`. */
   readonly edits?: readonly Edit[];
   /** Most items in one run of a network; default 8. */

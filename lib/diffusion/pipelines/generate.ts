@@ -73,6 +73,7 @@ export async function generate(
     ...watched,
     capture,
     captureAt: options.captureAt ?? (() => true),
+    recall: options.recall,
     edits: [...edits, ...hSpaceEdits],
   });
   const unedited = asyrp && new WatchedNetwork(pipe.network, { ...watched, capture: [], captureAt: () => false, edits });

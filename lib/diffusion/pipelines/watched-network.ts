@@ -1,4 +1,4 @@
-import type { Branch, Capture, Edit, HookedModel } from "../../hooks/index.js";
+import type { Branch, Capture, Edit, HookedModel, StepContext } from "../../hooks/index.js";
 import { Tensor, toFloat32 } from "../../tensor/index.js";
 import { asInput, concatRows, joined, rowRanges, timestepInput } from "../batches.js";
 import type { Conditioning } from "../conditioning/index.js";
@@ -28,6 +28,8 @@ export interface WatchedNetworkOptions {
   readonly capture: readonly Capture[];
   /** Calls whose activations are kept. */
   readonly captureAt: (call: ModelCall) => boolean;
+  /** Predictions that need no run of the network. */
+  readonly recall?: ((call: ModelCall) => Tensor<"float32"> | undefined) | undefined;
   readonly edits: readonly Edit[];
   /** Most items in one run of the network. */
   readonly batchSize: number;
@@ -45,6 +47,8 @@ export class WatchedNetwork {
   readonly recorder: ActivationRecorder;
   /** The network's prediction after guidance. */
   readonly predict: Predictor;
+  /** Model calls so far. */
+  #call = 0;
   readonly #network: HookedModel;
   readonly #inputs: NetworkInputs;
   readonly #options: WatchedNetworkOptions;
@@ -70,10 +74,13 @@ export class WatchedNetwork {
 
   /** Runs all rows, [branch × item, …]; outside a guidance interval there is only the conditional branch. */
   readonly #evaluate: Predictor = async (input, timestep, condition = {}) => {
-    const { noise, items, captureAt, batchSize } = this.#options;
+    const { noise, items, captureAt, recall, batchSize } = this.#options;
     const branches = this.branches.slice(-input.shape[0]! / items);
     const call: ModelCall = { step: this.step, timestep, sigma: noise.sigmaAt(timestep) };
+    const known = recall?.(call);
+    if (known !== undefined) return known;
     const record = captureAt(call);
+    const count = this.#call++;
     const batches: RecordedBatch[] = [];
     const predictions: Tensor<"float32">[] = [];
     for (const [start, end] of rowRanges(items, batchSize)) {
@@ -82,7 +89,12 @@ export class WatchedNetwork {
         concatRows(branches.map((_, b) => tensor.slice(b * items + start, b * items + end)));
       const { prediction, batch } = await this.#runRows({
         input: rows(input) as Tensor<"float32">,
-        call,
+        call: {
+          ...call,
+          call: count,
+          branches: branches.flatMap((branch) => new Array<Branch>(end - start).fill(branch)),
+          items: branches.flatMap(() => Array.from({ length: end - start }, (_, i) => start + i)),
+        },
         branches,
         record,
         condition: (name) => condition[name] && rows(condition[name]),
@@ -93,7 +105,7 @@ export class WatchedNetwork {
     }
     if (record) {
       this.calls.push(call);
-      this.recorder.add(batches);
+      this.recorder.add(batches, call);
     }
     // Batches hold some items of every branch; guidance wants all items of one branch, then of the other.
     const ofBranch = (p: Tensor<"float32">, b: number): Tensor<"float32"> => {
@@ -128,7 +140,7 @@ export class WatchedNetwork {
       capture,
       edits,
       record,
-      context: { ...call, branches: branches.flatMap((branch) => new Array<Branch>(items).fill(branch)) },
+      context: call,
       ...(signal && { signal }),
     });
     return {
@@ -140,6 +152,7 @@ export class WatchedNetwork {
 
 /** Some rows of every branch in one run of the network. */
 interface RowBatch extends ControlledCall {
+  readonly call: ModelCall & StepContext;
   readonly record: boolean;
 }
 

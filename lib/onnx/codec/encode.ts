@@ -179,7 +179,8 @@ function encodeTensorType({ dtype, shape }: ValueInfo): WireWriter {
   return type;
 }
 
-function writeEntries(w: WireWriter, field: number, entries: Readonly<Record<string, string>> | undefined): void {
+/** A map of strings as repeated StringStringEntryProto. */
+export function writeEntries(w: WireWriter, field: number, entries: Readonly<Record<string, string>> | undefined): void {
   for (const [key, value] of Object.entries(entries ?? {})) {
     const entry = new WireWriter();
     entry.string(entryField.key, key);

@@ -7,12 +7,50 @@ import { ModelFormatError } from "./model-format-error.js";
 /** Initializer data in a file beside the model. */
 export type ExternalData = Extract<InitializerData, { readonly kind: "external" }>;
 
-// The folder a loaded reference is relative to. Spreads of models and initializers keep the data object.
-const folders = new WeakMap<ExternalData, string>();
+/** A file that weights are in, as it was when the model was loaded. */
+interface WeightFile {
+  readonly folder: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  /** It is the model's own file, not one beside it. */
+  readonly ownFile: boolean;
+}
+
+// Spreads of models and initializers keep the data object.
+const files = new WeakMap<ExternalData, WeightFile>();
 
 /** The folder of a loaded initializer's file; undefined for data that `loadModel` did not read. */
 export function externalFolderOf(data: ExternalData): string | undefined {
-  return folders.get(data);
+  return files.get(data)?.folder;
+}
+
+/** Whether the data were left in the file that the model was loaded from. */
+export function isInModelFile(data: InitializerData): boolean {
+  return data.kind === "external" && files.get(data)?.ownFile === true;
+}
+
+/**
+ * Checks that the files of a loaded graph's weights are those that were there when it was loaded: references into others
+ * would give other numbers.
+ * @throws ModelFormatError naming the file
+ */
+export async function expectUnchanged(graph: Graph): Promise<void> {
+  const unique = new Set<WeightFile>();
+  for (const { data } of tensorsOf(graph)) {
+    const file = data.kind === "external" ? files.get(data) : undefined;
+    if (file) unique.add(file);
+  }
+  for (const file of unique) await expectSame(file);
+}
+
+async function expectSame({ path, sizeBytes, modifiedMs }: WeightFile): Promise<void> {
+  const now = await stat(path).catch(() => undefined);
+  if (now?.size === sizeBytes && now.mtimeMs === modifiedMs) return;
+  const what = now === undefined ? "is gone" : "was changed";
+  throw new ModelFormatError(`readInitializer: the file with the weights ${what} since the model was loaded; load it again`, {
+    path,
+  });
 }
 
 /**
@@ -46,11 +84,7 @@ export async function* chunksOf(data: InitializerData, folder?: string): AsyncGe
     for (let at = 0; at < data.bytes.length; at += chunkBytes) yield data.bytes.subarray(at, at + chunkBytes);
     return;
   }
-  const from = folder ?? folders.get(data);
-  if (from === undefined) {
-    throw new TypeError(`readInitializer: expected the folder that "${data.location}" is in; pass it or use loadModel`);
-  }
-  const file = await open(await checkExternal(data, from));
+  const file = await open(await pathOf(data, folder));
   try {
     const chunk = new Uint8Array(Math.min(data.length, chunkBytes));
     for (let done = 0; done < data.length; ) {
@@ -64,37 +98,63 @@ export async function* chunksOf(data: InitializerData, folder?: string): AsyncGe
   }
 }
 
-/** Checks every reference of a graph to other files and remembers the folder for reading them later. */
-export async function attachFolder(graph: Graph, folder: string): Promise<void> {
-  const root = await realpath(folder);
-  for (const { data } of tensorsOf(graph)) {
-    if (data.kind !== "external") continue;
-    await checkExternal(data, root);
-    folders.set(data, root);
+async function pathOf(data: ExternalData, folder: string | undefined): Promise<string> {
+  const known = files.get(data);
+  if (folder !== undefined) {
+    const file = await findFile(data.location, folder);
+    expectRoom(data, file);
+    return file.path;
   }
+  if (known === undefined) {
+    throw new TypeError(`readInitializer: expected the folder that "${data.location}" is in; pass it or use loadModel`);
+  }
+  await expectSame(known);
+  return known.path;
 }
 
 /**
- * The path of an initializer's file, which must be inside the folder, links followed, and long enough: a model from
- * elsewhere must not read other files of this computer.
+ * Checks every reference of a graph to files and remembers these for reading them later.
+ * @param modelFile name of the model's own file, if weights were left in it
  */
-async function checkExternal({ location, offset, length }: ExternalData, folder: string): Promise<string> {
-  const refuse = (what: string): never => {
-    throw new ModelFormatError(`loadModel: external data "${location}" ${what}`, { path: folder });
-  };
+export async function attachFolder(graph: Graph, folder: string, modelFile?: string): Promise<void> {
+  const found = new Map<string, WeightFile>();
+  for (const { data } of tensorsOf(graph)) {
+    if (data.kind !== "external") continue;
+    const { location } = data;
+    const file = found.get(location) ?? { ...(await findFile(location, folder)), ownFile: location === modelFile };
+    found.set(location, file);
+    expectRoom(data, file);
+    files.set(data, file);
+  }
+}
+
+function refuse({ location }: Pick<ExternalData, "location">, folder: string, what: string): never {
+  throw new ModelFormatError(`loadModel: external data "${location}" ${what}`, { path: folder });
+}
+
+/**
+ * An initializer's file, which must be inside the folder, links followed: a model from elsewhere must not read other
+ * files of this computer.
+ */
+async function findFile(location: string, folder: string): Promise<Omit<WeightFile, "ownFile">> {
+  const no = (what: string): never => refuse({ location }, folder, what);
   if (isAbsolute(location) || win32.isAbsolute(location) || /(^|[\\/])\.\.([\\/]|$)|\0/.test(location)) {
-    return refuse("must be a path inside the model's folder");
+    return no("must be a path inside the model's folder");
   }
   const root = await realpath(folder);
-  const path = await realpath(join(root, location)).catch(() => refuse("does not exist; keep it beside the model"));
+  const path = await realpath(join(root, location)).catch(() => no("does not exist; keep it beside the model"));
   const inside = relative(root, path);
   if (inside === ".." || /^\.\.[\\/]/.test(inside) || isAbsolute(inside)) {
-    refuse("is a link to outside the model's folder; put the file itself there");
+    no("is a link to outside the model's folder; put the file itself there");
   }
-  const { size, isFile } = await stat(path).then((s) => ({ size: s.size, isFile: s.isFile() }));
-  if (!isFile) refuse("is no regular file");
-  if (offset + length > size) refuse(`must have ${offset + length} bytes, got ${size}; the file is truncated`);
-  return path;
+  const found = await stat(path);
+  if (!found.isFile()) no("is no regular file");
+  return { folder: root, path, sizeBytes: found.size, modifiedMs: found.mtimeMs };
+}
+
+function expectRoom(data: ExternalData, { folder, sizeBytes }: Pick<WeightFile, "folder" | "sizeBytes">): void {
+  const end = data.offset + data.length;
+  if (end > sizeBytes) refuse(data, folder, `must have ${end} bytes, got ${sizeBytes}; the file is truncated`);
 }
 
 /** Every tensor stored in a graph: initializers and tensor attributes, those of subgraphs too. */

@@ -1,12 +1,13 @@
 import { createHash, randomUUID } from "node:crypto";
-import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, readdir, realpath, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { writeFileAtomic } from "../../tensor/index.js";
 import type { InitializerData, Model } from "../graph.js";
 import { decodeModel } from "./decode.js";
 import { encodeModel } from "./encode.js";
-import { attachFolder, chunksOf, readBytes, replaceData, tensorsOf } from "./external-data.js";
+import { attachFolder, chunksOf, isInModelFile, readBytes, replaceData, tensorsOf } from "./external-data.js";
 import { ModelFormatError } from "./model-format-error.js";
+import { withoutWeights } from "./without-weights.js";
 
 /** Protobuf's limit for one file. */
 const maxFileBytes = 2 ** 31 - 1;
@@ -14,21 +15,60 @@ const maxFileBytes = 2 ** 31 - 1;
 /** Where weights begin in their file: enough for vector loads from mapped memory. */
 const alignment = 64;
 
+/** Smaller weights are read with the model. */
+const inPlaceThresholdBytes = 2 ** 12;
+
+/** Options of `loadModel`. */
+export interface LoadModelOptions {
+  /**
+   * Weights of a model file of at least this size are left in it, as if they were in a file beside it; 32 MiB by default.
+   * Such a file must stay as it is while the model is in use.
+   */
+  readonly inPlaceFromBytes?: number;
+}
+
 /**
- * Reads an `.onnx` file. Weights in files beside it are checked and left on disk: `readInitializer` reads one.
+ * Reads an `.onnx` file. Weights in files beside it are checked and left on disk, as are those of a large model:
+ * `readInitializer` reads one.
  * @throws ModelFormatError if the bytes are no model, or external data is missing, too short or outside the model's folder
  */
-export async function loadModel(path: string): Promise<Model> {
+export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
+  const inPlace = await loadInPlace(path, options.inPlaceFromBytes ?? 2 ** 25);
+  if (inPlace !== undefined) return inPlace;
   const model = decodeModel(await readWhole(path), path);
   await attachFolder(model.graph, dirname(path));
   return model;
+}
+
+/** The model with its weights left in its file; undefined if it is small, or damaged: then its errors name bytes of the file. */
+async function loadInPlace(path: string, fromBytes: number): Promise<Model | undefined> {
+  // A link's references are relative to the file itself.
+  const target = await realpath(path).catch(() => path);
+  const file = await open(target);
+  try {
+    const { size } = await file.stat();
+    if (size < fromBytes || size > maxFileBytes) return undefined;
+    const bytes = await withoutWeights(file, size, basename(target), inPlaceThresholdBytes);
+    const model = bytes && decodeModel(bytes, path);
+    if (model === undefined) return undefined;
+    const linked = dirname(target) !== (await realpath(dirname(path)));
+    const beside = [...tensorsOf(model.graph)].some(({ data }) => data.kind === "external" && data.location !== basename(target));
+    if (linked && beside) return undefined; // weights in two folders
+    await attachFolder(model.graph, dirname(target), basename(target));
+    return model;
+  } catch (error) {
+    if (error instanceof ModelFormatError) return undefined;
+    throw error;
+  } finally {
+    await file.close();
+  }
 }
 
 /** Options of `saveModel`. */
 export interface SaveModelOptions {
   /**
    * Whether weights go to a second file beside the model, `<name>.onnx.<digest>.data`.
-   * By default they do where the model has such weights already or would exceed 2 GiB.
+   * By default they do where the model has weights in such a file already or would exceed 2 GiB.
    */
   readonly externalData?: boolean;
   /** Weights of fewer bytes stay in the model file, where shape inference can see them; 1024 by default. */
@@ -49,7 +89,7 @@ export async function saveModel(model: Model, path: string, options: SaveModelOp
 function outgrowsOneFile(model: Model): boolean {
   const stored = [...tensorsOf(model.graph)].map((t) => t.data);
   // Nodes and names take the rest.
-  return stored.some((data) => data.kind === "external") || totalBytes(stored) > maxFileBytes - 2 ** 26;
+  return stored.some((data) => data.kind === "external" && !isInModelFile(data)) || totalBytes(stored) > maxFileBytes - 2 ** 26;
 }
 
 function lengthOf(data: InitializerData): number {

@@ -58,14 +58,14 @@ describe("edits of codes", () => {
   it("steer adds the decoder's direction, to one branch if asked", async () => {
     expect(await edited(steer(sae, 1, -3, { at }))).toEqual(expected((s, _, channel) => (channel === 1 ? s - 3 : s)));
     const half = await edited(steer(sae, 0, 2, { at, branch: "cond" }));
-    expect(half).toEqual(expected((s, row, channel) => (row === 1 ? s + (channel === 0 ? 2 : 0) : s)));
+    expect(half).toEqual(expected((s, row, channel) => (row === 1 && channel === 0 ? s + 2 : s)));
   });
 
   it("steer reaches only the places it is given, as far as they say", async () => {
     const places = float32([0, 1, 0.5, 0], [2, 2]);
     const result = await edited(steer(sae, 1, 4, { at, places }));
-    const shift = [0, 4, 2, 0];
-    expect(result).toEqual([...x.data].map((v, i) => 2 * v + (((i >> 2) & 1) === 1 ? shift[i & 3]! : 0)));
+    const shift = [-0, 4, 2, -0]; // nothing, the −0 at the end included
+    expect(result).toEqual([...x.data].map((v, i) => 2 * v + (((i >> 2) & 1) === 1 ? shift[i & 3]! : -0)));
     await expect(edited(steer(sae, 1, 4, { at, places: float32([1, 1, 1], [1, 3]) }))).rejects.toThrow(/does not broadcast/);
   });
 

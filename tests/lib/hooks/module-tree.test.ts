@@ -47,10 +47,38 @@ describe("moduleTree", () => {
     expect(paths("conv_*")).toEqual(["conv_in", "conv_out"]);
     expect(paths("down_blocks.0:res*")).toEqual(["down_blocks.0:res0", "down_blocks.0:res1"]);
   });
+  it("matches alternatives, and what follows a colon where the pattern tells it", () => {
+    expect(paths("{conv_in,mid_block}")).toEqual(["conv_in", "mid_block"]);
+    expect(paths("**.{resnets,downsamplers}.0")).toEqual(["down_blocks.0.resnets.0", "down_blocks.0.downsamplers.0"]);
+    expect(paths("{down,up}_blocks.*:in")).toEqual(["down_blocks.0:in", "up_blocks.0:in"]);
+    expect(paths("up_blocks.0:in*")).toEqual(["up_blocks.0:in", "up_blocks.0:in1"]);
+    expect(paths("**:update")).toEqual(tree.modules().flatMap((m) => (m.path === "" ? [] : [`${m.path}:update`])));
+    expect(paths("**").filter((p) => p.includes(":"))).toEqual([]);
+    expect(() => tree.find("{conv_in")).toThrow(UnknownHookPointError);
+  });
+  it("finds inputs of modules in the order of first use, and updates where input and output have one shape", () => {
+    expect(tree.find("up_blocks.0:in")[0]).toMatchObject({ kind: "module input", value: "/mid_block/Neg_output_0" });
+    expect(tree.find("up_blocks.0:in1")[0]?.value).toBe("/down_blocks.0/resnets.0/Add_output_0");
+    expect(tree.find("conv_in:in")[0]?.value).toBe("sample");
+    expect(tree.find("mid_block:update")[0]).toMatchObject({
+      kind: "update",
+      value: "/mid_block/Neg_output_0",
+      minus: "/down_blocks.0/downsamplers.0/Mul_output_0",
+      shape: [1, 2, 2, 2],
+    });
+    expect(
+      tree
+        .modules()
+        .find((m) => m.path === "up_blocks.0")
+        ?.inputs.map((v) => v.value),
+    ).toEqual(["/mid_block/Neg_output_0", "/down_blocks.0/resnets.0/Add_output_0"]);
+  });
   it("suggests the nearest names for a pattern without a match", () => {
     expect(() => tree.find("midblock")).toThrow(UnknownHookPointError);
     expect(() => tree.find("midblock")).toThrow(/did you mean "mid_block"/);
     expect(() => tree.find("**.resnet.0")).toThrow(/"\*\*\.resnets\.0"/);
+    expect(() => tree.find("mid_blok:in")).toThrow(/did you mean "mid_block:in"/);
+    expect(() => tree.find("**:updat")).toThrow(/did you mean "\*\*:update"/);
   });
   it("reads a PyTorch export", () => {
     const model = decodeModel(readFileSync(new URL("../../golden/torch-exports/conv-net-opset17.onnx", import.meta.url)));

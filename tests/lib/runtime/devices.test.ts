@@ -30,10 +30,22 @@ describe('"auto"', () => {
     expect(session).toMatchObject({ device: "cuda", deviceNote: undefined });
   });
 
-  test("falls back to the CPU and says why", async () => {
-    const session = await openSession(adder, { backend: pretended(["cpu", "cuda"], ["cpu"]) });
-    expect(session.device).toBe("cpu");
-    expect(session.deviceNote).toBe("cuda was tried first and failed: openSession: adder: no cuda here");
+  test("falls back to the CPU and says why, once aloud", async () => {
+    const emitted = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    const backend = pretended(["cpu", "cuda"], ["cpu"]);
+    const note =
+      "cuda was tried first and does not work here: no cuda here. " +
+      'It runs on the CPU; device: "cpu" or TWEEDIE_DEVICE=cpu asks for that at once';
+    for (let i = 0; i < 2; i++) expect(await openSession(adder, { backend })).toMatchObject({ device: "cpu", deviceNote: note });
+    expect(emitted.mock.calls).toEqual([[note, { type: "DeviceWarning" }]]);
+    emitted.mockRestore();
+  });
+
+  test("the backend's own words for what failed are used", async () => {
+    const backend = { ...pretended(["cpu", "cuda"], []), explain: () => "libcudnn.so.9 is missing" };
+    await expect(openSession(adder, { backend, device: "cuda" })).rejects.toThrow(
+      'openSession: adder: cuda does not work here: libcudnn.so.9 is missing; or use device "cpu"',
+    );
   });
 
   test("does not take WebGPU, which builds offer on machines without a GPU, unless the environment says so", async () => {
@@ -48,11 +60,16 @@ describe('"auto"', () => {
 test("a device that was asked for is not replaced silently", async () => {
   const backend = pretended(["cpu", "cuda"], ["cpu"]);
   await expect(openSession(adder, { backend, device: "cuda" })).rejects.toThrow(
-    'openSession: adder: no cuda here; if this machine has no cuda, use device "cpu"',
+    'openSession: adder: cuda does not work here: no cuda here; or use device "cpu"',
   );
   await expect(openSession(adder, { backend, device: "dml" })).rejects.toThrow(
     'openSession: device "dml" is not in this build of pretended, which offers cpu, cuda; choose one of these or "auto"',
   );
+});
+
+test("an unknown name in the environment is told where it stands", async () => {
+  vi.stubEnv("TWEEDIE_DEVICE", "gpu");
+  await expect(openSession(adder)).rejects.toThrow(/device "gpu" \(TWEEDIE_DEVICE\) is not in this build/);
 });
 
 test("the installed ONNX Runtime offers the CPU", async () => {

@@ -45,6 +45,20 @@ describe("generate", () => {
     const again = await pipe.generate("a red circle", { steps: 3, noise: torchRandn(7, [1, 4, 4, 4]) });
     expect(again.latents.bytes).toEqual(run.latents.bytes);
   });
+  it("recalls predictions instead of running the network", async () => {
+    const run = await pipe.generate("a red circle", { ...quick, capture: ["out_sample"] });
+    const known = run.activations.out_sample!.tensor;
+    const edits = [at("mid_block").scale(2)];
+    const recalled = await pipe.generate("a red circle", {
+      ...quick,
+      edits,
+      capture: ["mid_block"],
+      recall: ({ step }) => (step < 2 ? known.row(step).reshape([2, 4, 4, 4]) : undefined),
+    });
+    expect(recalled.latents.slice(0, 2).data).toEqual(run.latents.slice(0, 2).data);
+    expect(recalled.finalLatents.data).not.toEqual(run.finalLatents.data);
+    expect(recalled.calls.map((call) => call.step)).toEqual([2]);
+  });
   it.each((Object.keys(samplers) as SamplerName[]).filter((name) => !risingSamplers.has(name)))(
     "runs %s on the pipeline's schedule",
     async (sampler) => {
