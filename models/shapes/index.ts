@@ -4,6 +4,6 @@ export { openClip } from "./clip.js";
 export { exampleAt, sceneBatch } from "./dataset.js";
 export { factors } from "./factors.js";
 export { judgePictures, openJudge, openShortcut, type Verdict } from "./judge.js";
-export { pictureOf, renderBatch, renderScene } from "./render.js";
+export { objectMask, pictureOf, renderBatch, renderScene } from "./render.js";
 export { backgrounds, colourRgb, colours, type Scene, sampleScene, shapes } from "./scene.js";
 export { type Score, type Shares, scorePictures, sharesOf } from "./score.js";
