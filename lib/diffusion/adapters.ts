@@ -153,28 +153,29 @@ export const denoiserFrom: Readonly<Record<PredictionType, typeof fromEpsilon>> 
 };
 
 function adapt(predict: Predictor, schedule: TimestepLookup, type: PredictionType): Denoiser {
-  const mixed = async (
+  const predicted = async (
     x: Tensor<"float32">,
     sigma: number,
     condition: Condition | undefined,
-    mix: (state: number, epsilon: number) => number,
+    wanted: "denoised" | "epsilon",
   ): Promise<Denoised> => {
     const { input, ofState, ofPrediction } = preconditioning(type, schedule, sigma);
-    const scaled = new Tensor(
-      "float32",
-      x.data.map((value) => value * input),
-      x.shape,
-    );
-    const { mean, variance } = split(await predict(scaled, schedule.timestepOf(sigma), condition), x);
-    const out = x.data.map((value, i) => mix(value, ofState * value + ofPrediction * mean[i]!));
-    return Object.assign(new Tensor("float32", out, x.shape), variance && { variance });
+    const { data: state, size, shape } = x;
+    const scaled = new Float32Array(size);
+    for (let i = 0; i < size; i++) scaled[i] = state[i]! * input;
+    const prediction = await predict(new Tensor("float32", scaled, shape), schedule.timestepOf(sigma), condition);
+    const { mean, variance } = split(prediction, x);
+    const out = new Float32Array(size);
+    for (let i = 0; i < size; i++) {
+      const epsilon = ofState * state[i]! + ofPrediction * mean[i]!;
+      out[i] = wanted === "epsilon" ? epsilon : state[i]! - sigma * epsilon;
+    }
+    return Object.assign(new Tensor("float32", out, shape), variance && { variance });
   };
   return Object.assign(
-    (x: Tensor<"float32">, sigma: number, condition?: Condition) =>
-      mixed(x, sigma, condition, (state, epsilon) => state - sigma * epsilon),
+    (x: Tensor<"float32">, sigma: number, condition?: Condition) => predicted(x, sigma, condition, "denoised"),
     {
-      epsilon: (x: Tensor<"float32">, sigma: number, condition?: Condition) =>
-        mixed(x, sigma, condition, (_, epsilon) => epsilon),
+      epsilon: (x: Tensor<"float32">, sigma: number, condition?: Condition) => predicted(x, sigma, condition, "epsilon"),
     },
   );
 }

@@ -1,9 +1,10 @@
 import type { ValueInfo } from "../onnx/index.js";
 import { type DType, int64, sizeOf, Tensor, toFloat16, toFloat32, zeros } from "../tensor/index.js";
 
-/** Tensors of equal rows and dtype below each other. */
+/** Tensors of equal rows and dtype below each other; one alone is returned as it is. */
 export function concatRows<D extends DType>(tensors: readonly Tensor<D>[]): Tensor<D> {
   const [first] = tensors as readonly [Tensor<D>];
+  if (tensors.length === 1) return first;
   const rows = tensors.reduce((sum, t) => sum + t.shape[0]!, 0);
   const all = zeros([rows, ...first.shape.slice(1)], first.dtype);
   let at = 0;

@@ -27,12 +27,19 @@ export function guide(predict: ConditionalPrediction, options: GuidanceOptions):
   const { scale, unconditional, rescale = 0, interval } = options;
   if (!Number.isFinite(scale)) throw new RangeError(`guide: scale must be a finite number, got ${scale}`);
   if (!(rescale >= 0 && rescale <= 1)) throw new RangeError(`guide: rescale must be 0…1, got ${rescale}`);
+  let stackedLast: { readonly negative: Condition; readonly condition: Condition; readonly both: Condition } | undefined;
+  /** The same two are stacked step after step. */
+  const stackOnce = (negative: Condition, condition: Condition): Condition => {
+    if (stackedLast?.negative !== negative || stackedLast.condition !== condition)
+      stackedLast = { negative, condition, both: stackConditions(negative, condition) };
+    return stackedLast.both;
+  };
   return async (x, level, condition) => {
     if (!condition) throw new TypeError("guide: there is no condition to guide towards; pass one to the sampler");
     const isGuided = interval === undefined || (interval[0] < level && level <= interval[1]);
     if (!isGuided || scale === 1) return predict(x, level, condition);
     const negative = typeof unconditional === "function" ? unconditional() : unconditional;
-    const both = await predict(stack(x, x), level, stackConditions(negative, condition));
+    const both = await predict(stack(x, x), level, stackOnce(negative, condition));
     const items = x.shape[0] ?? 1;
     const [perItem, n] = [x.size / items, both.size / 2];
     if (n !== x.size && n !== 2 * x.size)
@@ -40,8 +47,11 @@ export function guide(predict: ConditionalPrediction, options: GuidanceOptions):
     const without = both.data.subarray(0, n);
     const withCondition = both.data.subarray(n);
     // A learned variance doubles the channels. It describes the conditional process and is not guided.
-    const isMean = (i: number): boolean => n === x.size || i % (2 * perItem) < perItem;
-    const guided = withCondition.map((value, i) => (isMean(i) ? without[i]! + scale * (value - without[i]!) : value));
+    const stride = n / items;
+    const guided = withCondition.slice();
+    for (let start = 0; start < n; start += stride) {
+      for (let i = start; i < start + perItem; i++) guided[i] = without[i]! + scale * (withCondition[i]! - without[i]!);
+    }
     if (rescale > 0) matchDeviation(guided, withCondition, rescale, items);
     return new Tensor("float32", guided, [items, ...both.shape.slice(1)]);
   };

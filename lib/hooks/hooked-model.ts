@@ -35,7 +35,7 @@ export interface HookedModelOptions {
   /** Axis lengths of inputs: with them the tree shows concrete shapes. */
   readonly inputShapes?: Readonly<Record<string, Shape>>;
   readonly session?: SessionOptions;
-  /** Compiled variants kept open, each with its own copy of the weights; default 4, of models above 512 MiB one. The one used longest ago is closed first. */
+  /** Compiled variants kept open, each with the weights once, packed for its kernels; default 4, of models above 512 MiB one. The one used longest ago is closed first. */
   readonly maxSessions?: number;
 }
 

@@ -115,7 +115,8 @@ function stagesOf<Call>(graph: Graph, breaks: readonly Break<Call>[], opset: num
       return { ...part, targets, stop };
     },
   );
-  const typed = withTypes(graph, new Set(parts.flatMap((part) => part.reads)), opset);
+  const inputs = new Set(graph.inputs.map((v) => v.name));
+  const typed = withTypes(graph, new Set(parts.flatMap((part) => part.reads).filter((name) => !inputs.has(name))), opset);
   return parts.map(({ reads, made, stop }, i) => {
     const later = new Set([...parts.slice(i + 1).flatMap((p) => [...p.reads, ...p.targets]), ...outputs]);
     const handedOn = made.filter((name) => later.has(name) || name === stop?.value);
@@ -153,19 +154,15 @@ function computedFrom(graph: Graph, given: ReadonlySet<string>): Set<string> {
 }
 
 /**
- * The graph with types written down for values that cross a cut, since inputs need one. For these alone: what is known of
- * shapes decides which kernels the runtime chooses, and with them the last bit.
+ * The graph with dtype and rank written down for values that cross a cut, since inputs need them, and no lengths: what is
+ * known of those decides which kernels the runtime chooses, and with them the last bit.
  */
 function withTypes(graph: Graph, crossing: ReadonlySet<string>, opset: number): Graph {
-  const written = graph.valueInfo.filter((v) => !crossing.has(v.name) || v.dtype !== undefined);
-  const known = new Set(written.map((v) => v.name));
-  const inferred = [...inferGraph(graph, { opset })].filter(([name]) => crossing.has(name) && !known.has(name));
-  const untyped = [...crossing].find((name) => !known.has(name) && !inferred.some(([other, v]) => other === name && v.dtype));
-  if (untyped !== undefined) {
-    throw new TypeError(`a callback cuts the graph at "${untyped}", whose type is not known; put it where another value crosses`);
-  }
-  const added = inferred.map(
-    ([name, { dtype, shape }]): ValueInfo => ({ name, ...(dtype && { dtype }), ...(shape && { shape }) }),
-  );
-  return { ...graph, valueInfo: [...written, ...added] };
+  const inferred = inferGraph(graph, { opset });
+  const typed = [...crossing].map((name): ValueInfo => {
+    const { dtype, shape } = inferred.get(name) ?? {};
+    if (dtype !== undefined) return { name, dtype, ...(shape && { shape: shape.map(() => undefined) }) };
+    throw new TypeError(`a callback cuts the graph at "${name}", whose type is not known; put it where another value crosses`);
+  });
+  return { ...graph, valueInfo: [...graph.valueInfo.filter((v) => !crossing.has(v.name)), ...typed] };
 }

@@ -1,4 +1,3 @@
-import { statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import {
@@ -9,9 +8,10 @@ import {
   externalFolderOf,
   loadModel,
   type Model,
+  tensorsOf,
   type ValueInfo,
 } from "../onnx/index.js";
-import { bytesPerElement, type DType, sizeOf, type Tensor } from "../tensor/index.js";
+import { bytesPerElement, sizeOf, type Tensor } from "../tensor/index.js";
 import type {
   Backend,
   BackendOptions,
@@ -24,7 +24,7 @@ import type {
 import { type Device, type DeviceChoice, resolveDevices } from "./devices.js";
 import { RuntimeError } from "./errors.js";
 import { checkFeeds, checkOutputNames } from "./feeds.js";
-import { reserveMemory } from "./memory.js";
+import { openingBytes, reserveMemory } from "./memory.js";
 import { onnxruntime } from "./onnxruntime.js";
 import type { ResidentTensor } from "./resident.js";
 
@@ -83,9 +83,7 @@ export async function openSession(model: Model | Uint8Array | string, options: S
   if (options.precision === "float16") {
     return openSession(computeInFloat16(await decoded(model)), { ...options, name, precision: "float32" });
   }
-  const weights = weightBytes(model);
-  // Weights are read from the bytes into the runtime's own memory and packed for its kernels: at worst twice their size.
-  reserveMemory(`openSession: ${name}`, 2 * weights, memoryBudgetBytes);
+  reserveMemory(`openSession: ${name}`, openingBytes(model), memoryBudgetBytes);
   if (isModel(model)) await expectUnchanged(model.graph);
   const externalData = isModel(model) ? externalDataOf(model, options.externalData, name) : options.externalData;
   const source = async (device: Device): Promise<ModelSource> => {
@@ -231,19 +229,6 @@ function nameOf(model: Model | Uint8Array | string): string {
   return isModel(model) ? model.graph.name || "model" : `model of ${model.byteLength} bytes`;
 }
 
-function weightBytes(model: Model | Uint8Array | string): number {
-  if (typeof model === "string") return fileBytes(model) + fileBytes(`${model}.data`) + fileBytes(`${model}_data`);
-  if (!isModel(model)) return model.byteLength;
-  // The CPU computes in float32, to which it widens half-precision weights.
-  const widened = (dtype: DType): number => (dtype === "float16" ? 4 : bytesPerElement(dtype));
-  return model.graph.initializers.reduce((n, { dtype, shape }) => n + widened(dtype) * sizeOf(shape), 0);
-}
-
-/** A path that does not exist counts nothing here; the runtime reports it when it opens it. */
-function fileBytes(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-}
-
 /**
  * Where the weights outside a model are: what the caller says, else the folder it was loaded from.
  * @throws TypeError if that is not known, or not one folder
@@ -251,7 +236,7 @@ function fileBytes(path: string): number {
 function externalDataOf(model: Model, given: SessionOptions["externalData"], name: string): SessionOptions["externalData"] {
   if (typeof given === "string") return given;
   let folder: string | undefined;
-  for (const { name: initializer, data } of model.graph.initializers) {
+  for (const { name: initializer, data } of tensorsOf(model.graph)) {
     if (data.kind !== "external" || (given && data.location in given)) continue;
     const from = externalFolderOf(data);
     if (from === undefined || given || (folder !== undefined && from !== folder)) {

@@ -4,6 +4,7 @@ export * from "./format-error.js";
 export * from "./half.js";
 export * from "./linalg.js";
 export * from "./npy.js";
+export * from "./plain-data.js";
 export * from "./png.js";
 export * from "./random.js";
 export * from "./safetensors.js";

@@ -1,20 +1,33 @@
-import type { HookedModel } from "../../hooks/index.js";
-import { toFloat32 } from "../../tensor/index.js";
-import { asInput } from "../batches.js";
-import type { PromptTokenizer } from "../formats/tokenizer.js";
-
+import type { Condition } from "../contracts.js";
 import type { Conditioner } from "./conditioner.js";
+import { guidanceEmbedding } from "./guidance-embedding.js";
+import { encodeText, encodeTextSkipping, type TextEncoder } from "./text-encoder.js";
 
-/** Stable Diffusion 1 and 2: the last hidden states of one CLIP text encoder, `encoder_hidden_states` [prompt, token, channel]. */
-export function clipConditioner(textEncoder: HookedModel, tokenizer: PromptTokenizer): Conditioner {
+export interface ClipConditionerOptions {
+  /** Width of the embedded guidance scale, `time_cond_proj_dim`; where there is one it replaces the unconditional branch. */
+  readonly guidanceWidth?: number | undefined;
+}
+
+/**
+ * Stable Diffusion 1 and 2 and what was distilled from them: the last hidden states of one CLIP text encoder,
+ * `encoder_hidden_states` [prompt, token, channel].
+ */
+export function clipConditioner(encoder: TextEncoder, { guidanceWidth }: ClipConditionerOptions = {}): Conditioner {
   return {
-    guidance: "classifier-free",
-    async encode({ prompts, signal }) {
-      const [input] = textEncoder.inputs;
-      const feeds = { [input!.name]: asInput(tokenizer.encodeBatch(prompts), input!) };
-      const { outputs } = await textEncoder.run(feeds, { fetches: ["last_hidden_state"], ...(signal && { signal }) });
-      return { rows: { encoder_hidden_states: toFloat32(outputs.last_hidden_state!) } };
+    guidance: guidanceWidth === undefined ? "classifier-free" : "embedded",
+    async encode({ prompts, branch, guidanceScale, options: { clipSkip = 0, weighted } = {}, signal }) {
+      const states =
+        clipSkip > 0 && branch === "cond"
+          ? await encodeTextSkipping(encoder, prompts, clipSkip, { weighted, signal })
+          : (await encodeText(encoder, prompts, { weighted, signal })).lastHiddenState;
+      return { rows: { encoder_hidden_states: states, ...guidanceRows(guidanceWidth, guidanceScale, prompts.length) } };
     },
-    truncated: (prompt) => tokenizer.encode(prompt).truncated,
+    promptTokens: encoder.tokenizer.maxLength,
+    truncated: (prompt) => encoder.tokenizer.encode(prompt).truncated,
   };
+}
+
+/** `timestep_cond`, where a network takes the guidance scale in that form. */
+export function guidanceRows(width: number | undefined, scale: number, rows: number): Condition {
+  return width === undefined ? {} : { timestep_cond: guidanceEmbedding(scale, width, rows) };
 }

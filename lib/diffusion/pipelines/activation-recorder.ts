@@ -58,6 +58,15 @@ export class ActivationRecorder {
     const rest = [...(heads.length > 0 ? [perRow] : []), ...tensor.shape.slice(1)];
     const size = sizeOf(rest);
     const held = only === undefined ? this.#branches : 1;
+    const shape = [...(only === undefined ? [held] : []), this.#items, ...rest];
+    const joined = (rows: Tensor<"float32">): Activation<Tensor<"float32">> => ({
+      hookPoint,
+      axes: [...(only === undefined ? (["branch"] as const) : []), "item", ...heads, ...axes.slice(1)],
+      tensor: rows.reshape(shape),
+      ...(only && { branch: only }),
+    });
+    // All rows in one batch are as they are to be.
+    if (batches.length === 1 && tensor.size === sizeOf(shape)) return joined(toFloat32(tensor));
     const data = new Float32Array(held * this.#items * size).fill(Number.NaN);
     let start = 0;
     for (const { items, activations } of batches) {
@@ -69,11 +78,6 @@ export class ActivationRecorder {
       }
       start += items;
     }
-    return {
-      hookPoint,
-      axes: [...(only === undefined ? (["branch"] as const) : []), "item", ...heads, ...axes.slice(1)],
-      tensor: new Tensor("float32", data, [...(only === undefined ? [held] : []), this.#items, ...rest]),
-      ...(only && { branch: only }),
-    };
+    return joined(new Tensor("float32", data, shape));
   }
 }

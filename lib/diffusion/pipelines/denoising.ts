@@ -92,6 +92,7 @@ export async function denoise(
   const noise = concatRows(seeds.map((seed) => torchRandn(seed, [1, ...latents.shape.slice(1)])));
   const size = [latents.shape[2]! * pipe.latentSpace.factor, latents.shape[3]! * pipe.latentSpace.factor] as const;
   const network = new WatchedNetwork(pipe.network, {
+    layout: pipe.layout,
     noise: levels,
     items,
     cond: await pipe.conditioner.encode({ prompts: texts, branch: "cond", size, guidanceScale: 1, ...(signal && { signal }) }),

@@ -1,6 +1,7 @@
 import type { Capture, Edit } from "../../hooks/index.js";
 import type { Picture, Tensor } from "../../tensor/index.js";
 import type { PredictionType } from "../adapters.js";
+import type { ConditionOptions } from "../conditioning/index.js";
 import type { Condition, Denoiser, Step } from "../contracts.js";
 import type { SamplerName } from "../samplers/index.js";
 import type { SamplingPlan, SchedulerConfig } from "../schedules/index.js";
@@ -26,19 +27,26 @@ export interface DenoiserContext {
 export type DenoiserChange = (denoiser: Denoiser, context: DenoiserContext) => Denoiser;
 
 export interface GenerateOptions {
-  /** Sampler steps, or the training timesteps themselves from high to low; default 20. */
+  /** Sampler steps, or the training timesteps themselves from high to low; default the pipeline's `defaults`. */
   readonly steps?: number | readonly number[];
   /** Default 0. The noise is that of `torch.Generator().manual_seed(seed)`, so the picture is the same as in Python. */
   readonly seed?: number;
   /** One seed per picture: with one prompt as many pictures of it. */
   readonly seeds?: readonly number[];
-  /** Default 7.5; up to 1 there is no guidance, as in Diffusers, and the unconditional branch is not computed. */
+  /**
+   * Default the pipeline's `defaults`. Up to 1 there is no guidance, as in Diffusers, and the unconditional branch is not
+   * computed; networks that take the scale as an input are told it instead.
+   */
   readonly guidanceScale?: number;
   /** How far guidance is kept from raising contrast, 0…1; default 0. */
   readonly guidanceRescale?: number;
   /** Timesteps outside which there is no guidance: low < t ≤ high. */
   readonly guidanceInterval?: readonly [low: number, high: number];
   readonly negativePrompt?: string | readonly string[];
+  /** What else the conditioner is told: sizes, crop, score, layers left out, prompts for further text encoders. */
+  readonly conditioning?: ConditionOptions;
+  /** Of networks that take the guidance scale as an input: how much a negative prompt's branch counts besides; default 1, not at all. */
+  readonly trueCfgScale?: number;
   /** Default the one the pipeline's scheduler names. */
   readonly sampler?: SamplerName;
   /** Options over the pipeline's scheduler configuration, under Diffusers' names (`timestep_spacing`, `use_karras_sigmas`, …). */

@@ -4,6 +4,7 @@ import { denoiserFrom } from "../adapters.js";
 import { joined, scaled, stacked } from "../batches.js";
 import type { Conditioning } from "../conditioning/index.js";
 import type { Condition, Denoiser } from "../contracts.js";
+import { warnOfTruncation } from "../formats/tokenizer.js";
 import { risingSamplers, samplers } from "../samplers/index.js";
 import { scheduleFromConfig } from "../schedules/index.js";
 import { Controls } from "./control.js";
@@ -11,7 +12,9 @@ import type { GenerateOptions } from "./generate-options.js";
 import { Generation, type GenerationItem } from "./generation.js";
 import type { Pipeline } from "./pipeline.js";
 import { picturesFromPixels } from "./pixels.js";
-import { startOf } from "./start.js";
+import { recipeOf } from "./run-recipe.js";
+import { latentSize, startOf } from "./start.js";
+import { scheduleRun } from "./state-layout.js";
 import { WatchedNetwork } from "./watched-network.js";
 
 /** Prompts to pictures; see `Pipeline.generate`. */
@@ -20,13 +23,26 @@ export async function generate(
   prompt: string | readonly string[],
   options: GenerateOptions,
 ): Promise<Generation> {
-  const { guidanceScale = 7.5, guidanceRescale = 0, eta, capture = [], batchSize = 8, asyrp, signal } = options;
+  const {
+    guidanceScale = pipe.defaults.guidanceScale,
+    guidanceRescale = 0,
+    eta,
+    capture = [],
+    batchSize = 8,
+    asyrp,
+    signal,
+  } = options;
   const items = itemsOf(pipe, prompt, options);
+  warnOfTruncation(items, pipe.conditioner.promptTokens ?? 0);
   if (asyrp && (options.sampler ?? "ddim") !== "ddim")
     throw new RangeError(`generate: asyrp is a form of ddim, got sampler "${options.sampler}"; leave one of them out`);
   const schedule = scheduleFromConfig(pipe.schedulerConfig, asyrp ? "ddim" : options.sampler, options.scheduler);
   const { fixedPointIterations } = options;
-  const whole = schedule.plan(options.steps ?? 20, { ...(fixedPointIterations !== undefined && { fixedPointIterations }) });
+  const asked = options.steps ?? pipe.defaults.steps;
+  const whole = schedule.plan(asked, {
+    ...scheduleRun(pipe.layout, asked, latentSize(pipe, options)),
+    ...(fixedPointIterations !== undefined && { fixedPointIterations }),
+  });
   const edits = [...pipe.edits, ...(options.edits ?? [])];
   const hSpaceEdits = asyrp?.edits ?? [];
   // Patterns that name nothing show here, before any work is done.
@@ -39,8 +55,10 @@ export async function generate(
   const { factor } = pipe.latentSpace;
   const size = [x.shape[2]! * factor, x.shape[3]! * factor] as const;
   const controls = controlsOf(pipe, options, { items: items.length, size, steps, signal });
-  const told = { size, guidanceScale, ...(signal && { signal }) };
-  const isGuided = pipe.conditioner.guidance === "classifier-free" && guidanceScale > 1;
+  const untold = options.negativePrompt === undefined;
+  const told = { size, guidanceScale, untold, options: options.conditioning ?? {}, ...(signal && { signal }) };
+  const branchScale = pipe.conditioner.guidance === "classifier-free" ? guidanceScale : (options.trueCfgScale ?? 1);
+  const isGuided = branchScale > 1;
   const encode = async (prompts: readonly string[], branch: "cond" | "uncond"): Promise<Conditioning> => {
     const { rows, shared } = await pipe.conditioner.encode({ ...told, prompts, branch });
     const own = branch === "cond" ? options.condition : undefined;
@@ -48,6 +66,7 @@ export async function generate(
   };
   const { nullText } = options;
   const watched = {
+    layout: pipe.layout,
     noise: schedule.noise,
     items: items.length,
     cond: await encode(
@@ -63,7 +82,7 @@ export async function generate(
     uncondAt: nullText && ((step: number): Condition => ({ encoder_hidden_states: nullText.row(step) })),
     beside: start.beside,
     controls,
-    guidanceScale,
+    guidanceScale: branchScale,
     guidanceRescale,
     guidanceInterval: options.guidanceInterval,
     batchSize,
@@ -123,6 +142,7 @@ export async function generate(
     calls: network.calls,
     branches: network.branches,
     activations: network.recorder.activations(),
+    recipe: recipeOf(typeof prompt === "string" ? [prompt] : prompt, options, edits),
     manifest: {
       model: pipe.digest,
       pipelineClass: pipe.pipelineClass,

@@ -7,6 +7,7 @@ import { encodePng, float32, type Picture, type Tensor, writeFileAtomic, writeSa
 import type { SamplerName } from "../samplers/index.js";
 import type { SchedulerConfig } from "../schedules/index.js";
 import type { ControlRecord } from "./control.js";
+import { type RunRecipe, writeRecipe } from "./run-recipe.js";
 import type { StartRecord } from "./start.js";
 
 /** One picture's part of a run. */
@@ -70,6 +71,7 @@ export interface GenerationParts {
   readonly branches: readonly Branch[];
   readonly activations: Readonly<Record<string, Activation<Tensor<"float32">>>>;
   readonly manifest: GenerationManifest;
+  readonly recipe: RunRecipe;
 }
 
 /** Pictures, how they came about, and what was seen inside the network meanwhile. */
@@ -97,6 +99,8 @@ export class Generation extends Displayed implements GenerationParts {
   /** Captured activations, [step, branch, item, …], by hook point path. */
   readonly activations: Readonly<Record<string, Activation<Tensor<"float32">>>>;
   readonly manifest: GenerationManifest;
+  /** With it `Pipeline.replay` makes the same run again. */
+  readonly recipe: RunRecipe;
 
   constructor(parts: GenerationParts) {
     super();
@@ -111,6 +115,7 @@ export class Generation extends Displayed implements GenerationParts {
     this.branches = parts.branches;
     this.activations = parts.activations;
     this.manifest = parts.manifest;
+    this.recipe = parts.recipe;
   }
 
   /** The latents that the decoder gets: [item, channel, y, x]. */
@@ -146,7 +151,7 @@ export class Generation extends Displayed implements GenerationParts {
     return this.images.length === 0 ? { "text/plain": String(this) } : this.figure().mimeBundle();
   }
 
-  /** Writes pictures (PNG), tensors (safetensors) and the manifest (JSON) into a folder. */
+  /** Writes pictures (PNG), tensors (safetensors), the manifest (JSON) and what a replay needs into a folder. */
   async save(folder: string): Promise<void> {
     await mkdir(folder, { recursive: true });
     for (const [i, { pixels, width, height, channels }] of this.images.entries()) {
@@ -160,6 +165,7 @@ export class Generation extends Displayed implements GenerationParts {
     }
     await writeSafetensors(join(folder, "tensors.safetensors"), tensors, axes);
     const manifest = JSON.stringify({ ...this.manifest, branches: this.branches, calls: this.calls }, undefined, 2);
+    await writeRecipe(this.recipe, folder);
     await writeFileAtomic(join(folder, "manifest.json"), [new TextEncoder().encode(`${manifest}\n`)]);
   }
 }

@@ -8,6 +8,8 @@ export { Generation, type GenerationItem, type GenerationManifest, type ModelCal
 export * from "./interpolation.js";
 export * from "./inversion.js";
 export * from "./inversion-errors.js";
+export type { LatentSpace } from "./latent-space.js";
 export * from "./null-text.js";
-export { type LatentSpace, Pipeline, type PipelineParts } from "./pipeline.js";
+export { Pipeline, type PipelineParts, type RunDefaults } from "./pipeline.js";
 export type { ImageInput, StartRecord } from "./start.js";
+export type { StateLayout } from "./state-layout.js";

@@ -5,24 +5,16 @@ import { type Picture, Tensor, type TorchGenerator, toFloat32 } from "../../tens
 import { asInput, concatRows, rowRanges } from "../batches.js";
 import { type Conditioner, clipConditioner, unconditioned } from "../conditioning/index.js";
 import type { PromptTokenizer } from "../formats/tokenizer.js";
+import { runRows } from "../row-runs.js";
 import type { SchedulerConfig } from "../schedules/index.js";
 import { Film } from "./film.js";
 import { generate } from "./generate.js";
 import type { GenerateOptions } from "./generate-options.js";
 import type { Generation } from "./generation.js";
+import { fromLatents, type LatentSpace, toLatents } from "./latent-space.js";
 import { picturesFromPixels, pixelsFromPictures } from "./pixels.js";
-
-/** How latents are scaled and laid out. */
-export interface LatentSpace {
-  readonly channels: number;
-  /** Height and width of the latents that the network was made for. */
-  readonly size: number;
-  /** Pixels per latent, along one side; 1 for a pipeline that works on pixels. */
-  readonly factor: number;
-  /** Latents are (encoder output − shift)·scale. */
-  readonly scale: number;
-  readonly shift: number;
-}
+import { optionsOf, readManifest, readRecipe } from "./run-recipe.js";
+import type { StateLayout } from "./state-layout.js";
 
 export interface EncodeOptions {
   /** Most pictures in one run of the encoder; default 8. */
@@ -30,6 +22,12 @@ export interface EncodeOptions {
   /** One per picture: latents are then drawn from the encoder's distribution instead of its mean. */
   readonly generators?: readonly TorchGenerator[];
   readonly signal?: AbortSignal;
+}
+
+/** What a family of pipelines is run with unless a call says otherwise. */
+export interface RunDefaults {
+  readonly steps: number;
+  readonly guidanceScale: number;
 }
 
 /** What a pipeline is made of; `load` reads it from a folder. */
@@ -41,8 +39,12 @@ export interface PipelineParts {
   readonly network: HookedModel;
   /** What the network is told; default by `textEncoder` and `tokenizer` as Stable Diffusion does, or nothing. */
   readonly conditioner?: Conditioner;
+  /** How the denoising network sees its state, where that is not as samplers have it. */
+  readonly layout?: StateLayout;
   readonly textEncoder?: HookedModel;
   readonly tokenizer?: PromptTokenizer;
+  /** Further text encoders, in Diffusers' order. */
+  readonly moreTextEncoders?: readonly HookedModel[];
   readonly vaeDecoder?: HookedModel;
   readonly vaeEncoder?: HookedModel;
   /** ControlNets, for `control` in this order. */
@@ -51,6 +53,10 @@ export interface PipelineParts {
   readonly networkChannels?: number;
   readonly latentSpace: LatentSpace;
   readonly schedulerConfig: SchedulerConfig;
+  /** Default 20 steps, guidance 7.5. */
+  readonly defaults?: RunDefaults;
+  /** What was not as expected when it was loaded, in words. */
+  readonly notes?: readonly string[];
 }
 
 /**
@@ -63,8 +69,11 @@ export class Pipeline extends Displayed {
   /** The denoising network: a U-Net or a transformer. */
   readonly network: HookedModel;
   readonly conditioner: Conditioner;
+  readonly layout: StateLayout | undefined;
   readonly textEncoder: HookedModel | undefined;
   readonly tokenizer: PromptTokenizer | undefined;
+  /** Further text encoders, in Diffusers' order. */
+  readonly moreTextEncoders: readonly HookedModel[];
   readonly vaeDecoder: HookedModel | undefined;
   readonly vaeEncoder: HookedModel | undefined;
   readonly controlNets: readonly HookedModel[];
@@ -72,6 +81,10 @@ export class Pipeline extends Displayed {
   readonly networkChannels: number;
   readonly latentSpace: LatentSpace;
   readonly schedulerConfig: SchedulerConfig;
+  /** Steps and guidance of a run that says nothing of them, as Diffusers has them for the family. */
+  readonly defaults: RunDefaults;
+  /** What was not as expected when it was loaded, in words. */
+  readonly notes: readonly string[];
   /** SHA-256 of the networks and configuration. */
   readonly digest: string;
   /** Edits that every run of this view makes. */
@@ -85,11 +98,15 @@ export class Pipeline extends Displayed {
     this.network = parts.network;
     this.textEncoder = parts.textEncoder;
     this.tokenizer = parts.tokenizer;
-    const { textEncoder, tokenizer } = parts;
-    this.conditioner = parts.conditioner ?? (textEncoder && tokenizer ? clipConditioner(textEncoder, tokenizer) : unconditioned);
+    const { textEncoder: network, tokenizer } = parts;
+    this.conditioner = parts.conditioner ?? (network && tokenizer ? clipConditioner({ network, tokenizer }) : unconditioned);
     this.vaeDecoder = parts.vaeDecoder;
     this.vaeEncoder = parts.vaeEncoder;
     this.controlNets = parts.controlNets ?? [];
+    this.layout = parts.layout;
+    this.moreTextEncoders = parts.moreTextEncoders ?? [];
+    this.defaults = parts.defaults ?? { steps: 20, guidanceScale: 7.5 };
+    this.notes = parts.notes ?? [];
     this.networkChannels = parts.networkChannels ?? parts.latentSpace.channels;
     this.latentSpace = parts.latentSpace;
     this.schedulerConfig = parts.schedulerConfig;
@@ -109,13 +126,8 @@ export class Pipeline extends Displayed {
 
   /** What it is made of: networks, inputs, parameters. */
   override mimeBundle(): MimeBundle | Promise<MimeBundle> {
-    const networks = Object.entries({
-      "text encoder": this.textEncoder,
-      "denoising network": this.network,
-      "VAE encoder": this.vaeEncoder,
-      "VAE decoder": this.vaeDecoder,
-      ...Object.fromEntries(this.controlNets.map((network, i) => [`ControlNet ${i}`, network])),
-    }).flatMap(([name, network]) => (network === undefined ? [] : [{ name, network }]));
+    const networks = this.#networks();
+    const edited = this.edits.length > 0 ? `, edited: ${this.edits.map((e) => e.label).join("; ")}` : "";
     const shapeText = (infos: readonly ValueInfo[]): string =>
       infos.map(({ name, shape }) => `${name} [${(shape ?? []).map((d) => d ?? "?").join(", ")}]`).join("; ");
     return table(
@@ -125,8 +137,21 @@ export class Pipeline extends Displayed {
         inputs: networks.map((n) => shapeText(n.network.inputs)),
         outputs: networks.map((n) => shapeText(n.network.outputs)),
       },
-      { title: `${this.pipelineClass}${this.edits.length > 0 ? `, edited: ${this.edits.map((e) => e.label).join("; ")}` : ""}` },
+      { title: [`${this.pipelineClass}${edited}`, ...this.notes].join(" · ") },
     ).mimeBundle();
+  }
+
+  /** All networks by what they are called, in the order they work. */
+  #networks(): { readonly name: string; readonly network: HookedModel }[] {
+    const named: [string, HookedModel | undefined][] = [
+      ["text encoder", this.textEncoder],
+      ...this.moreTextEncoders.map((network, i): [string, HookedModel] => [`text encoder ${i + 2}`, network]),
+      ["denoising network", this.network],
+      ...this.controlNets.map((network, i): [string, HookedModel] => [`ControlNet ${i}`, network]),
+      ["VAE encoder", this.vaeEncoder],
+      ["VAE decoder", this.vaeDecoder],
+    ];
+    return named.flatMap(([name, network]) => (network === undefined ? [] : [{ name, network }]));
   }
 
   /** The network's modules, with what can be hooked. */
@@ -141,6 +166,23 @@ export class Pipeline extends Displayed {
    */
   generate(prompt: string | readonly string[] = "", options: GenerateOptions = {}): Promise<Generation> {
     return generate(this, prompt, options);
+  }
+
+  /**
+   * The same run again, bit by bit where runtime and device are the same. Edits of the run are made again; those of this
+   * view are left out.
+   * @param run a generation, or the folder that its `save` wrote
+   * @param again options that hold functions or networks, which are not kept, and any that are to differ
+   * @throws RangeError if the run was another model's, or an option that was a function is not given again
+   */
+  async replay(run: Generation | string, again: GenerateOptions = {}): Promise<Generation> {
+    const recipe = typeof run === "string" ? await readRecipe(run) : run.recipe;
+    const { model } = typeof run === "string" ? await readManifest(run) : run.manifest;
+    if (model !== this.digest) {
+      const [theirs, ours] = [model, this.digest].map((digest) => String(digest).slice(0, 12));
+      throw new RangeError(`replay: the run was model ${theirs}'s, this pipeline is ${ours}; load the one that made it`);
+    }
+    return new Pipeline(this.#parts).generate(recipe.prompts, optionsOf(recipe, again));
   }
 
   /** Text states, [prompt, token, channel], as the network gets them. @throws TypeError if it gets none */
@@ -170,7 +212,10 @@ export class Pipeline extends Displayed {
     if (vaeEncoder === undefined) {
       if (this.vaeDecoder !== undefined || latentSpace.factor > 1)
         throw new TypeError("encodeImage: this pipeline has no vae_encoder; export it, or give latents");
-      return signed(images instanceof Tensor ? images : pixelsFromPictures("pixels" in images ? [images] : images));
+      return toLatents(
+        signed(images instanceof Tensor ? images : pixelsFromPictures("pixels" in images ? [images] : images)),
+        latentSpace,
+      );
     }
     const pixels = images instanceof Tensor ? images : pixelsFromPictures("pixels" in images ? [images] : images);
     const [input] = vaeEncoder.inputs;
@@ -178,15 +223,10 @@ export class Pipeline extends Displayed {
     const parts: Tensor<"float32">[] = [];
     for (const [start, end] of rowRanges(pixels.shape[0]!, batchSize)) {
       const feeds = { [input!.name]: asInput(signed(pixels.slice(start, end)), input!) };
-      const { outputs } = await vaeEncoder.run(feeds, { fetches: [name], ...(signal && { signal }) });
+      const { outputs } = await runRows(vaeEncoder, feeds, {}, { fetches: [name], ...(signal && { signal }) });
       parts.push(encoded(toFloat32(outputs[name]!), latentSpace.channels, generators?.slice(start, end)));
     }
-    const mean = concatRows(parts);
-    return new Tensor(
-      "float32",
-      mean.data.map((v) => (v - latentSpace.shift) * latentSpace.scale),
-      mean.shape,
-    );
+    return toLatents(concatRows(parts), latentSpace);
   }
 
   /** Pixels [item, 3, y, x] in [0, 1] of latents [item, channel, y, x]. */
@@ -201,18 +241,14 @@ export class Pipeline extends Displayed {
         tensor.data.map((v) => Math.min(Math.max(v / 2 + 0.5, 0), 1)),
         tensor.shape,
       );
-    if (vaeDecoder === undefined) return toPixels(latents);
+    const unscaled = fromLatents(latents, latentSpace);
+    if (vaeDecoder === undefined) return toPixels(unscaled);
     const [input] = vaeDecoder.inputs;
     const [output] = vaeDecoder.outputs;
     const parts: Tensor<"float32">[] = [];
     for (const [start, end] of rowRanges(latents.shape[0]!, batchSize)) {
-      const rows = latents.slice(start, end);
-      const unscaled = new Tensor(
-        "float32",
-        rows.data.map((v) => v / latentSpace.scale + latentSpace.shift),
-        rows.shape,
-      );
-      const { outputs } = await vaeDecoder.run({ [input!.name]: asInput(unscaled, input!) }, signal ? { signal } : {});
+      const feeds = { [input!.name]: asInput(unscaled.slice(start, end), input!) };
+      const { outputs } = await runRows(vaeDecoder, feeds, {}, signal ? { signal } : {});
       parts.push(toFloat32(outputs[output!.name]!));
     }
     return toPixels(concatRows(parts));
@@ -233,8 +269,7 @@ export class Pipeline extends Displayed {
 
   /** Closes the sessions of all networks, also for views made with `with`. */
   async release(): Promise<void> {
-    const networks = [this.network, this.textEncoder, this.vaeDecoder, this.vaeEncoder, ...this.controlNets];
-    await Promise.all(networks.map((network) => network?.release()));
+    await Promise.all(this.#networks().map(({ network }) => network.release()));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@ import type { Interval } from "../contracts.js";
 import type { SamplingPlan } from "../schedules/index.js";
 import { perItem } from "./control.js";
 import type { GenerateOptions } from "./generate-options.js";
+import { fixedSide } from "./network-inputs.js";
 import type { Pipeline } from "./pipeline.js";
 import { pixelsFromPictures } from "./pixels.js";
 
@@ -138,19 +139,47 @@ async function inversionStart(
   return { plan, x, record: { image: tensorDigest(latents) } };
 }
 
-/** Noise of the seeds, or the given one (for all items or one each), which tells the size if nothing else does: standard normal, [item, channel, y, x]. */
-function initialNoise(
-  { latentSpace: { channels, size, factor } }: Pipeline,
-  generators: readonly TorchGenerator[],
-  { height, width, noise }: GenerateOptions,
-): Tensor<"float32"> {
-  const side = (pixels: number | undefined, name: "height" | "width"): number => {
-    const given = noise?.shape[name === "height" ? 2 : 3] ?? size;
-    const latent = pixels === undefined ? given : pixels / factor;
-    if (Number.isInteger(latent) && latent > 0) return latent;
-    throw new RangeError(`generate: ${name} must be a multiple of ${factor} pixels, got ${pixels}`);
+/**
+ * Height and width of the latents of a run: what is asked for, those of a picture or of noise that are given, or what the
+ * network was made for.
+ * @throws RangeError on a size that latents, or the network, cannot have
+ */
+export function latentSize(
+  { latentSpace: { size, factor }, network }: Pipeline,
+  { height, width, noise, image }: Pick<GenerateOptions, "height" | "width" | "noise" | "image">,
+): readonly [height: number, width: number] {
+  const latents = image && "latents" in image ? image.latents : undefined;
+  const picture = image === undefined || "latents" in image ? undefined : pictureSize(image);
+  const side = (asked: number | undefined, name: string, axis: 2 | 3): number => {
+    const shown = picture?.[axis - 2] ?? asked;
+    const latent = latents?.shape[axis] ?? (shown === undefined ? (noise?.shape[axis] ?? size) : shown / factor);
+    if (!Number.isInteger(latent) || latent <= 0)
+      throw new RangeError(`generate: ${name} must be a multiple of ${factor} pixels, got ${shown}`);
+    const fixed = fixedSide(network.inputs, axis);
+    if (fixed === undefined || fixed === latent) return latent;
+    throw new RangeError(
+      `generate: this network was exported for a ${name} of ${fixed * factor} pixels alone, got ${latent * factor}; export it with dynamic axes for others`,
+    );
   };
-  const shape = [generators.length, channels, side(height, "height"), side(width, "width")];
+  return [side(height, "height", 2), side(width, "width", 3)];
+}
+
+function pictureSize(
+  image: Picture | readonly Picture[] | Tensor<"float32">,
+): readonly [height: number, width: number] | undefined {
+  if (image instanceof Tensor) return [image.shape[2] ?? 0, image.shape[3] ?? 0];
+  const first = "pixels" in image ? image : image[0];
+  return first && [first.height, first.width];
+}
+
+/** Noise of the seeds, or the given one (for all items, or one each): standard normal, [item, channel, y, x]. */
+function initialNoise(
+  pipe: Pipeline,
+  generators: readonly TorchGenerator[],
+  options: Pick<GenerateOptions, "height" | "width" | "noise">,
+): Tensor<"float32"> {
+  const { noise } = options;
+  const shape = [generators.length, pipe.latentSpace.channels, ...latentSize(pipe, options)];
   if (noise === undefined) return concatRows(generators.map((g) => g.randn([1, ...shape.slice(1)])));
   if (noise.shape.slice(1).join() === shape.slice(1).join()) return perItem(noise, generators.length, "noises");
   throw new RangeError(`generate: noise must have shape [${shape.join(", ")}], got ${noise}`);

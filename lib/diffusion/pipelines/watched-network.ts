@@ -1,6 +1,6 @@
 import type { Branch, Capture, Edit, HookedModel, StepContext } from "../../hooks/index.js";
-import { Tensor, toFloat32 } from "../../tensor/index.js";
-import { asInput, concatRows, joined, rowRanges, timestepInput } from "../batches.js";
+import { Tensor } from "../../tensor/index.js";
+import { concatRows, joined, rowRanges } from "../batches.js";
 import type { Conditioning } from "../conditioning/index.js";
 import type { Condition, Predictor } from "../contracts.js";
 import { guide } from "../guidance.js";
@@ -8,9 +8,13 @@ import type { NoiseSchedule } from "../schedules/index.js";
 import { ActivationRecorder, type RecordedBatch } from "./activation-recorder.js";
 import type { ControlledCall, Controls } from "./control.js";
 import type { ModelCall } from "./generation.js";
+import { callNetwork } from "./network-call.js";
 import { type NetworkInputs, networkInputs } from "./network-inputs.js";
+import type { StateLayout } from "./state-layout.js";
 
 export interface WatchedNetworkOptions {
+  /** How the network sees its state; default as samplers have it. */
+  readonly layout?: StateLayout | undefined;
   readonly noise: NoiseSchedule;
   readonly items: number;
   /** What the network is told; its rows are the pictures. */
@@ -86,7 +90,7 @@ export class WatchedNetwork {
     for (const [start, end] of rowRanges(items, batchSize)) {
       const given = (tensor: Tensor): Tensor => tensor.slice(start, end);
       const rows = (tensor: Tensor): Tensor =>
-        concatRows(branches.map((_, b) => tensor.slice(b * items + start, b * items + end)));
+        end - start === items ? tensor : concatRows(branches.map((_, b) => tensor.slice(b * items + start, b * items + end)));
       const { prediction, batch } = await this.#runRows({
         input: rows(input) as Tensor<"float32">,
         call: {
@@ -107,6 +111,7 @@ export class WatchedNetwork {
       this.calls.push(call);
       this.recorder.add(batches, call);
     }
+    if (predictions.length === 1) return predictions[0]!;
     // Batches hold some items of every branch; guidance wants all items of one branch, then of the other.
     const ofBranch = (p: Tensor<"float32">, b: number): Tensor<"float32"> => {
       const n = p.shape[0]! / branches.length;
@@ -117,36 +122,20 @@ export class WatchedNetwork {
 
   async #runRows(batch: RowBatch): Promise<{ prediction: Tensor<"float32">; batch: RecordedBatch }> {
     const { input, call, branches, record, perItem } = batch;
-    const { capture, edits, cond, beside, controls, signal } = this.#options;
-    const rows = input.shape[0]!;
-    const items = rows / branches.length;
-    const { sample, timestep, conditions } = this.#inputs;
-    const condition = (name: string): Tensor | undefined => batch.condition(name) ?? cond.shared?.[name];
-    const assisted = await controls?.feeds({ ...batch, condition });
-    const feeds: Record<string, Tensor> = {
-      [sample.name]: asInput(beside ? besides(input, perItem(beside) as Tensor<"float32">) : input, sample),
-      [timestep.name]: timestepInput(call.timestep, timestep, rows),
-    };
-    for (const [name, info] of conditions) {
-      const value = assisted?.[name] ?? condition(name);
-      if (value === undefined) {
-        throw new TypeError(
-          `the network's input ${info.name} is not given by this pipeline; its conditioner knows nothing of it`,
-        );
-      }
-      feeds[info.name] = asInput(value, info);
-    }
-    const { outputs, activations } = await this.#network.run(feeds, {
-      capture,
-      edits,
-      record,
-      context: call,
-      ...(signal && { signal }),
-    });
-    return {
-      prediction: toFloat32(outputs[this.#network.outputs[0]!.name]!),
-      batch: { items, branches: branches.length, activations },
-    };
+    const { capture, edits, cond, beside, controls, layout, signal } = this.#options;
+    const items = input.shape[0]! / branches.length;
+    const assisted = await controls?.feeds({ ...batch, condition: (name) => batch.condition(name) ?? cond.shared?.[name] });
+    const { prediction, activations } = await callNetwork(
+      { network: this.#network, inputs: this.#inputs, layout },
+      {
+        input: beside ? besides(input, perItem(beside) as Tensor<"float32">) : input,
+        timestep: call.timestep,
+        condition: (name) => assisted?.[name] ?? batch.condition(name),
+        shared: cond.shared,
+      },
+      { capture, edits, record, context: call, ...(signal && { signal }) },
+    );
+    return { prediction, batch: { items, branches: branches.length, activations } };
   }
 }
 

@@ -11,7 +11,6 @@ export {
   type EditMaker,
   type EditRecipe,
   editFromRecipe,
-  type Json,
   registerEditKind,
   relabelled,
   withRecipe,

@@ -41,9 +41,15 @@ export function patch(pattern: string, recorded: Activation, options: PatchOptio
         const reached = (row: number): boolean => weights[weights.length === 1 ? 0 : row] !== 0;
         const rows = itemsOf(context, point.path).map((own, row) => {
           if (!reached(row)) return undefined;
+          const branch = from === "same" ? context.branches?.[row] : from;
+          if (source.branch !== undefined && source.branch !== branch) {
+            throw new RangeError(
+              `patch at ${point.path}: of the other run only the branch "${source.branch}" was recorded, needed is ${branch ?? "an unguided one"}; limit the patch to that branch or choose it with from`,
+            );
+          }
           return recordedRow(source, point, {
             step: () => (step === "same" ? callOf(source, context) : step),
-            branch: () => branchOf(source, from === "same" ? context.branches?.[row] : from),
+            branch: () => branchOf(source, branch),
             item: () => (item === "same" ? own : item),
             batch: (length) => (length === 1 ? 0 : row),
           });

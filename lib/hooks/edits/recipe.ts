@@ -1,9 +1,6 @@
-import { float32, Tensor } from "../../tensor/index.js";
+import { fromPlain, type Json, NotPlainError, type Tensor, toPlain } from "../../tensor/index.js";
 import type { Edit } from "./edit.js";
 import * as kinds from "./kinds.js";
-
-/** What JSON can hold. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 /** An edit as data: JSON, and tensors beside it. `editFromRecipe` makes it again. */
 export interface EditRecipe {
@@ -31,7 +28,7 @@ export function registerEditKind(kind: string, make: EditMaker): void {
 export function withRecipe(kind: string, pattern: string, rest: readonly unknown[], edit: Edit): Edit {
   const tensors: Record<string, Tensor> = {};
   try {
-    return { ...edit, recipe: { kind, pattern, arguments: rest.map((value, i) => plain(value, String(i), tensors)), tensors } };
+    return { ...edit, recipe: { kind, pattern, arguments: rest.map((value, i) => toPlain(value, String(i), tensors)), tensors } };
   } catch (error) {
     if (!(error instanceof NotPlainError)) throw error;
     return { ...edit, label: `${edit.label} [holds a function: no recipe]` };
@@ -54,34 +51,7 @@ export function editFromRecipe(recipe: EditRecipe): Edit {
     const known = [...Object.keys(kinds), ...registered.keys()].join(", ");
     throw new RangeError(`editFromRecipe: "${kind}" is no kind of edit; known are ${known}`);
   }
-  const rest = recipe.arguments.map((value) => (value === null ? undefined : revived(value, tensors)));
+  const rest = recipe.arguments.map((value) => (value === null ? undefined : fromPlain(value, tensors)));
   const edit = withRecipe(kind, pattern, rest, (make as (...all: unknown[]) => Edit)(pattern, ...rest));
   return label === undefined ? edit : relabelled(edit, label);
-}
-
-class NotPlainError extends Error {}
-
-function plain(value: unknown, name: string, tensors: Record<string, Tensor>): Json {
-  if (value instanceof Tensor || value instanceof Float32Array) {
-    tensors[name] = value instanceof Tensor ? value : float32(value);
-    return { $tensor: name };
-  }
-  if (typeof value === "number" && Number.isFinite(value)) return value;
-  if (value === undefined || value === null) return null;
-  if (typeof value === "string" || typeof value === "boolean") return value;
-  if (Array.isArray(value)) return value.map((entry, i) => plain(entry, `${name}.${i}`, tensors));
-  if (typeof value !== "object") throw new NotPlainError();
-  const entries = Object.entries(value).filter(([, entry]) => entry !== undefined);
-  return Object.fromEntries(entries.map(([key, entry]) => [key, plain(entry, `${name}.${key}`, tensors)]));
-}
-
-function revived(value: Json, tensors: Readonly<Record<string, Tensor>>): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map((entry) => revived(entry as Json, tensors));
-  const { $tensor: name } = value as { readonly [key: string]: Json };
-  if (typeof name === "string") {
-    if (tensors[name] !== undefined) return tensors[name];
-    throw new TypeError(`editFromRecipe: the recipe's tensor "${name}" is missing; load the tensors saved beside it`);
-  }
-  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, revived(entry, tensors)]));
 }

@@ -53,6 +53,13 @@ async function expectSame({ path, sizeBytes, modifiedMs }: WeightFile): Promise<
   });
 }
 
+/** Names of the files beside a model that hold its weights, in order. */
+export function externalFilesOf(graph: Graph): string[] {
+  const names = new Set<string>();
+  for (const { data } of tensorsOf(graph)) if (data.kind === "external") names.add(data.location);
+  return [...names].sort();
+}
+
 /**
  * The initializer's elements: a view of its bytes, or read from its file.
  * @param folder the model's folder; may be left out for a model from `loadModel`
@@ -155,6 +162,20 @@ async function findFile(location: string, folder: string): Promise<Omit<WeightFi
 function expectRoom(data: ExternalData, { folder, sizeBytes }: Pick<WeightFile, "folder" | "sizeBytes">): void {
   const end = data.offset + data.length;
   if (end > sizeBytes) refuse(data, folder, `must have ${end} bytes, got ${sizeBytes}; the file is truncated`);
+}
+
+/**
+ * The model with tensors of few bytes brought in from the files beside it: shapes and other arguments of operators must be
+ * in the model for shape inference, the runtime's too. Exporters that move everything out break that.
+ * @param thresholdBytes tensors of fewer are brought in
+ */
+export async function withSmallDataInside(model: Model, thresholdBytes = 1024): Promise<Model> {
+  const replacements = new Map<InitializerData, InitializerData>();
+  for (const { data } of tensorsOf(model.graph)) {
+    if (data.kind === "external" && data.length < thresholdBytes)
+      replacements.set(data, { kind: "bytes", bytes: await readBytes(data) });
+  }
+  return replacements.size === 0 ? model : replaceData(model, replacements);
 }
 
 /** Every tensor stored in a graph: initializers and tensor attributes, those of subgraphs too. */

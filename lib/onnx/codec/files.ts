@@ -6,6 +6,7 @@ import type { InitializerData, Model } from "../graph.js";
 import { decodeModel } from "./decode.js";
 import { encodeModel } from "./encode.js";
 import { attachFolder, chunksOf, isInModelFile, readBytes, replaceData, tensorsOf } from "./external-data.js";
+import { hiddenLocations } from "./hidden-locations.js";
 import { ModelFormatError } from "./model-format-error.js";
 import { withoutWeights } from "./without-weights.js";
 
@@ -36,6 +37,12 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
   const inPlace = await loadInPlace(path, options.inPlaceFromBytes ?? 2 ** 25);
   if (inPlace !== undefined) return inPlace;
   const model = decodeModel(await readWhole(path), path);
+  for (const location of hiddenLocations(model)) {
+    throw new ModelFormatError(
+      `loadModel: a tensor of an element type that is not known here, or inside a function, is in the file "${location}"; keep it in the model`,
+      { path },
+    );
+  }
   await attachFolder(model.graph, dirname(path));
   return model;
 }
@@ -50,7 +57,7 @@ async function loadInPlace(path: string, fromBytes: number): Promise<Model | und
     if (size < fromBytes || size > maxFileBytes) return undefined;
     const bytes = await withoutWeights(file, size, basename(target), inPlaceThresholdBytes);
     const model = bytes && decodeModel(bytes, path);
-    if (model === undefined) return undefined;
+    if (model === undefined || [...hiddenLocations(model)].length > 0) return undefined;
     const linked = dirname(target) !== (await realpath(dirname(path)));
     const beside = [...tensorsOf(model.graph)].some(({ data }) => data.kind === "external" && data.location !== basename(target));
     if (linked && beside) return undefined; // weights in two folders

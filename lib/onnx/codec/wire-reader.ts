@@ -95,6 +95,13 @@ export class WireReader {
     return new WireReader(this.buffer, this.path, start, this.at);
   }
 
+  /** What a length-delimited field holds; another one is stepped over. */
+  content(): Uint8Array | undefined {
+    if (this.wireType === 2) return this.bytes();
+    this.unknown();
+    return undefined;
+  }
+
   /** Starts over, before the first field. */
   rewind(): void {
     this.at = this.start;

@@ -4,6 +4,7 @@ export { type CutPoints, cut } from "./cut.js";
 export { eliminateDeadCode } from "./eliminate-dead-code.js";
 export { expose, infoOf } from "./expose.js";
 export { type FoldOptions, foldConstants } from "./fold-constants.js";
+export { fromBfloat16, usesBfloat16 } from "./from-bfloat16.js";
 export { productsOfEmptyAsGemm } from "./products-of-empty.js";
 export { raiseOpset } from "./raise-opset.js";
 export { rename, renameReads } from "./rename.js";

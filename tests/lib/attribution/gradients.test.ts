@@ -205,7 +205,7 @@ describe("on the embedded model", () => {
     await using judge = await openSession(classifier);
     const decoder = pipe.vaeDecoder!;
     const latents = float32(
-      run.denoised.row(1).data.map((v) => v / pipe.latentSpace.scale + pipe.latentSpace.shift),
+      run.denoised.row(1).data.map((v) => v / Number(pipe.latentSpace.scale) + Number(pipe.latentSpace.shift)),
       run.denoised.row(1).shape,
     );
     const { outputs } = await decoder.run({ [decoder.inputs[0]!.name]: latents });

@@ -1,6 +1,7 @@
 import { afterAll, expect, test } from "vitest";
-import { initializerOf, type Model } from "../../../lib/onnx/index.js";
+import { type Initializer, initializerOf, type Model } from "../../../lib/onnx/index.js";
 import { availableMemoryBytes, closeRuntime, MemoryBudgetError, openSession, runtimeStats } from "../../../lib/runtime/index.js";
+import { openingBytes } from "../../../lib/runtime/memory.js";
 import { float32, zeros } from "../../../lib/tensor/index.js";
 import { adder, node, value } from "./tiny-models.js";
 
@@ -20,6 +21,14 @@ test("a model that does not fit the budget is not opened", async () => {
   expect(error).toBeInstanceOf(MemoryBudgetError);
   expect(error).toMatchObject({ neededBytes: 2 ** 21, availableBytes: 2 ** 20 });
   expect(runtimeStats().sessions).toBe(0);
+});
+
+test("weights in a file take less, half-precision ones what they are on the CPU", () => {
+  const stored = { kind: "external", location: "w", offset: 0, length: 2048 } as const;
+  const withWeight = (weight: Initializer): Model => ({ ...adder, graph: { ...adder.graph, initializers: [weight] } });
+  expect(openingBytes(withWeight(initializerOf("b", zeros([1024]))))).toBe(2 * 4096);
+  expect(openingBytes(withWeight(initializerOf("b", zeros([1024], "float16"))))).toBe(2 * 4096);
+  expect(openingBytes(withWeight({ name: "b", dtype: "float16", shape: [1024], data: stored }))).toBe(1.5 * 4096);
 });
 
 test("a run that does not fit the budget is not started, a smaller one is", async () => {

@@ -1,5 +1,8 @@
-import { readFile, realpath } from "node:fs/promises";
+import { readFile, realpath, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
+
+/** The largest vocabularies take a tenth of this. */
+const maxFileBytes = 2 ** 28;
 
 /** A file of the folder, undefined where there is none. @throws TypeError on a link that leads out of the folder */
 export async function readInside(folder: string, name: string): Promise<Buffer | undefined> {
@@ -12,6 +15,11 @@ export async function readInside(folder: string, name: string): Promise<Buffer |
   }
   if (!real.startsWith((await realpath(folder)) + sep)) {
     throw new TypeError(`loadTokenizer: ${path} links to ${real}, outside its folder; copy the file into the folder`);
+  }
+  const found = await stat(real);
+  if (!found.isFile() || found.size > maxFileBytes) {
+    const what = found.isFile() ? `of ${found.size} bytes` : "that is none";
+    throw new TypeError(`loadTokenizer: ${path} must be a file of at most ${maxFileBytes} bytes, got one ${what}`);
   }
   return readFile(real);
 }

@@ -29,14 +29,19 @@ export function clipText({ width = 8, layers = 3, phase = 50, projection, hidden
   const g = new GraphBuilder({ name: "text_encoder", opset: 18 });
   const ids = g.input("input_ids", "int64", ["batch", 77]);
   const states = [embedded(ids, width, phase)];
+  const inside = <T>(path: string, body: () => T): T => g.scope("text_model", () => g.scope(path, body));
   for (let l = 0; l < layers; l++) {
     const h = states[l]!;
-    const before = h.slice(1, 0, -1).pad([0, 1, 0, 0, 0, 0]);
-    states.push(rolled(h).mul(1.1).add(before.mul(0.3)).tanh());
+    const mixed = (): Value => {
+      const before = h.slice(1, 0, -1).pad([0, 1, 0, 0, 0, 0]);
+      return rolled(h).mul(1.1).add(before.mul(0.3)).tanh();
+    };
+    states.push(inside("encoder", () => g.scope(`layers.${l}`, mixed)));
   }
   const gain = fixed(g, [width], (i) => 1 + 0.1 * Math.cos(phase + 2 + 1.7 * i + 0.01 * i * i));
   const shift = wave(g, [width], phase + 3, 0.1);
-  const last = g.op("LayerNormalization", [states[layers]!, gain, shift], { axis: -1, epsilon: float(1e-5) });
+  const normalized = (): Value => g.op("LayerNormalization", [states[layers]!, gain, shift], { axis: -1, epsilon: float(1e-5) });
+  const last = inside("final_layer_norm", normalized);
   const ends = ids.equal(g.constant(int64([49407], []))).cast("float32");
   const first = ends.mul(
     g

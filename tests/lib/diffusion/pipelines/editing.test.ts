@@ -275,7 +275,7 @@ describe("classifier guidance", () => {
   const decodedSigned = async (latents: Tensor<"float32">): Promise<Float32Array> => {
     const { outputs } = await pipe.vaeDecoder!.run({
       latent_sample: float32(
-        latents.data.map((v) => v / pipe.latentSpace.scale),
+        latents.data.map((v) => v / Number(pipe.latentSpace.scale)),
         [1, 4, 4, 4],
       ),
     });

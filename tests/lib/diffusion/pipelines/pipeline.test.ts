@@ -224,7 +224,7 @@ describe("save", () => {
     const run = await pipe.generate("two", { ...quick, capture: ["mid_block"] });
     const out = join(folder, "run");
     await run.save(out);
-    expect((await readdir(out)).sort()).toEqual(["image-0.png", "manifest.json", "tensors.safetensors"]);
+    expect((await readdir(out)).sort()).toEqual(["image-0.png", "manifest.json", "recipe.json", "tensors.safetensors"]);
     const { tensors, metadata } = readSafetensors(join(out, "tensors.safetensors"));
     expect(tensors["activations.mid_block"]?.shape).toEqual([3, 2, 1, 16, 2, 2]);
     expect(metadata["activations.mid_block"]).toBe("step,branch,item,channel,y,x");
@@ -250,9 +250,9 @@ describe("load", () => {
     ["no JSON", (f: string) => writeFile(join(f, "model_index.json"), "{"), "model_index.json", '"{"'],
     [
       "another pipeline",
-      (f: string) => writeFile(join(f, "model_index.json"), '{"_class_name":"FluxPipeline"}'),
+      (f: string) => writeFile(join(f, "model_index.json"), '{"_class_name":"StableDiffusonPipeline"}'),
       "model_index.json",
-      '"FluxPipeline"',
+      '"StableDiffusonPipeline"',
     ],
     [
       "a wrong field",

@@ -64,6 +64,12 @@ describe("patch", () => {
     expect(await patched(recording(3, 1), { branch: "cond" }, guided)).toEqual([undefined, 100]);
     expect(await patched(recording(1, 2), { steps: [0] }, guided)).toEqual([undefined, undefined]);
   });
+  it("keeps a recording of one branch to that branch, unless it is chosen for others", async () => {
+    const uncond: Activation = { ...select(recording(3, 2), { branch: 0 }), branch: "uncond" };
+    await expect(patched(uncond, {}, guided)).rejects.toThrow(/only the branch "uncond" was recorded, needed is cond/);
+    expect(await patched(uncond, { branch: "uncond" }, guided)).toEqual([100, undefined]);
+    expect(await patched(uncond, { from: "uncond" }, guided)).toEqual([100, 100]);
+  });
   it("refuses what was not recorded or has another shape", async () => {
     await expect(patched(recording(1, 2), {}, guided)).rejects.toThrow(/step axis only 0 was recorded, needed is 1/);
     await expect(patched(recording(3, 2), {}, { ...guided, items: [2, 2] })).rejects.toThrow(

@@ -1,0 +1,127 @@
+/** A kind of pipeline: which parts it has, and how its network is told and fed. */
+export type FamilyName =
+  | "stable-diffusion"
+  | "stable-diffusion-xl"
+  | "latent-consistency"
+  | "stable-diffusion-3"
+  | "flux"
+  | "pixart-alpha"
+  | "pixart-sigma"
+  | "dit"
+  | "unconditional"
+  | "score-sde";
+
+/** A part of a pipeline that is a network; `network` is its U-Net or transformer. */
+export type NetworkPart = "network" | "text_encoder" | "text_encoder_2" | "text_encoder_3" | "vae_decoder" | "vae_encoder";
+export type TokenizerPart = "tokenizer" | "tokenizer_2" | "tokenizer_3";
+export type Part = NetworkPart | TokenizerPart;
+
+/** Folders in which a part may be, the first that exists; exporters have called them differently over time. */
+export const partFolders: Readonly<Record<Part, readonly string[]>> = {
+  network: ["unet", "transformer"],
+  text_encoder: ["text_encoder"],
+  text_encoder_2: ["text_encoder_2"],
+  text_encoder_3: ["text_encoder_3"],
+  tokenizer: ["tokenizer"],
+  tokenizer_2: ["tokenizer_2"],
+  tokenizer_3: ["tokenizer_3"],
+  vae_decoder: ["vae_decoder", "vqvae_decoder", "vae", "vqvae"],
+  vae_encoder: ["vae_encoder", "vqvae_encoder"],
+};
+
+/** A pipeline class of Diffusers. */
+export interface PipelineClass {
+  readonly family: FamilyName;
+  /** Parts that it cannot do without. */
+  readonly required: readonly Part[];
+  /** Parts that it has where they are there. */
+  readonly optional?: readonly Part[];
+  /** That ControlNets belong to it, in `controlnet`, `controlnet_1`, … or inside the U-Net. */
+  readonly controlled?: boolean;
+  /** That the network may see a mask and a masked picture beside the state. */
+  readonly inpaints?: boolean;
+  /** The scheduler class that Diffusers' pipeline makes of whatever it gets. */
+  readonly scheduler?: string;
+  /** Steps of a run that says nothing of them, and guidance, as Diffusers has them. */
+  readonly steps: number;
+  readonly guidanceScale: number;
+}
+
+const vae = ["vae_decoder"] as const;
+const encoder = ["vae_encoder"] as const;
+
+// Twenty steps instead of Diffusers' fifty: what this library's notebooks and card were measured with.
+const stableDiffusion: PipelineClass = {
+  family: "stable-diffusion",
+  required: ["network", "text_encoder", "tokenizer", ...vae],
+  optional: encoder,
+  steps: 20,
+  guidanceScale: 7.5,
+};
+const xl: PipelineClass = {
+  family: "stable-diffusion-xl",
+  required: ["network", "text_encoder_2", "tokenizer_2", ...vae],
+  optional: ["text_encoder", "tokenizer", ...encoder],
+  steps: 50,
+  guidanceScale: 5,
+};
+const latentConsistency: PipelineClass = { ...stableDiffusion, family: "latent-consistency", steps: 4, guidanceScale: 8.5 };
+const sd3: PipelineClass = {
+  family: "stable-diffusion-3",
+  required: ["network", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2", ...vae],
+  optional: ["text_encoder_3", "tokenizer_3", ...encoder],
+  steps: 28,
+  guidanceScale: 7,
+};
+const flux: PipelineClass = {
+  family: "flux",
+  required: ["network", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2", ...vae],
+  optional: encoder,
+  steps: 28,
+  guidanceScale: 3.5,
+};
+const pixart: PipelineClass = {
+  family: "pixart-alpha",
+  required: ["network", "text_encoder", "tokenizer", ...vae],
+  optional: encoder,
+  steps: 20,
+  guidanceScale: 4.5,
+};
+/** Networks in pixels or latents that are told nothing, or a class. */
+export const unconditional: PipelineClass = { family: "unconditional", required: ["network"], steps: 50, guidanceScale: 1 };
+
+/** Every pipeline class that opens, by Diffusers' name of it. Optimum puts ORT before it, Diffusers' own exports Onnx. */
+export const pipelineClasses: Readonly<Record<string, PipelineClass>> = {
+  ConsistencyModelPipeline: { ...unconditional, steps: 1 },
+  DDIMPipeline: { ...unconditional, scheduler: "DDIMScheduler" },
+  DDPMPipeline: { ...unconditional, steps: 1000 },
+  DiTPipeline: { family: "dit", required: ["network", ...vae], optional: encoder, steps: 50, guidanceScale: 4 },
+  FluxImg2ImgPipeline: flux,
+  FluxPipeline: flux,
+  LatentConsistencyModelImg2ImgPipeline: latentConsistency,
+  LatentConsistencyModelPipeline: latentConsistency,
+  LDMPipeline: { ...unconditional, required: ["network", ...vae], optional: encoder },
+  PixArtAlphaPipeline: pixart,
+  PixArtSigmaPipeline: { ...pixart, family: "pixart-sigma" },
+  PNDMPipeline: { ...unconditional, scheduler: "PNDMScheduler" },
+  ScoreSdeVePipeline: { ...unconditional, family: "score-sde", steps: 2000 },
+  StableDiffusion3Img2ImgPipeline: sd3,
+  StableDiffusion3InpaintPipeline: sd3,
+  StableDiffusion3Pipeline: sd3,
+  StableDiffusionControlNetImg2ImgPipeline: { ...stableDiffusion, controlled: true },
+  StableDiffusionControlNetInpaintPipeline: { ...stableDiffusion, controlled: true, inpaints: true },
+  StableDiffusionControlNetPipeline: { ...stableDiffusion, controlled: true },
+  StableDiffusionImg2ImgPipeline: stableDiffusion,
+  StableDiffusionInpaintPipeline: { ...stableDiffusion, inpaints: true },
+  StableDiffusionPipeline: stableDiffusion,
+  StableDiffusionXLControlNetImg2ImgPipeline: { ...xl, controlled: true },
+  StableDiffusionXLControlNetPipeline: { ...xl, controlled: true },
+  StableDiffusionXLImg2ImgPipeline: xl,
+  StableDiffusionXLInpaintPipeline: { ...xl, inpaints: true },
+  StableDiffusionXLPipeline: xl,
+};
+
+/** The class without what exporters put before its name. */
+export function plainClassName(name: string): string {
+  return name.replace(/^(ORT|Onnx)/, "");
+}
