@@ -95,7 +95,7 @@ export {
 export { currentSignal, featureBrowser, html, interact, live, md, progress, restoreFigures, show } from "./notebook/index.js";
 export { loadModel, saveModel } from "./onnx/index.js";
 export { embed, GraphBuilder, Value } from "./program/index.js";
-export { Embedding, nearestNeighbours, Pca, pca, umap } from "./reduction/index.js";
+export { Embedding, featureColours, nearestNeighbours, Pca, pca, umap } from "./reduction/index.js";
 export { listDevices, MemoryBudgetError, openSession, RuntimeError, runtimeStats } from "./runtime/index.js";
 export { loadSae, lossRecovered, Sae, saeBaselines, trainSae } from "./sae/index.js";
 export {

@@ -24,7 +24,7 @@ export interface SteeringCurve {
 }
 
 export interface SteeringComparison {
-  /** Edit strengths in drawing order; 0 is the unedited picture. */
+  /** Edit strengths in drawing order. */
   readonly strengths: readonly number[];
   readonly rows: readonly SteeringRow[];
   readonly curves?: readonly SteeringCurve[];
@@ -34,6 +34,8 @@ export interface SteeringComparisonOptions {
   readonly title?: string;
   readonly subtitle?: string;
   readonly strengthLabel?: string;
+  /** The strength that leaves pictures as they are; default 0, of factors it is 1. */
+  readonly unedited?: number;
   readonly valueLabel?: string;
   readonly range?: readonly [number, number];
 }
@@ -69,7 +71,7 @@ export function steeringComparison(comparison: SteeringComparison, options: Stee
   const height = header + gridHeight + (curves.length === 0 ? 12 : curveHeight + 116);
   const bottom = curves.length === 0 ? 12 : 56;
   const inner = height - header - bottom;
-  const unedited = strengths.indexOf(0);
+  const unedited = strengths.indexOf(options.unedited ?? 0);
   const span = notebookWidth - nameRoom - 40;
   return new Figure({
     data: [
@@ -159,8 +161,8 @@ export function steeringComparison(comparison: SteeringComparison, options: Stee
                 type: "line",
                 xref: "x2",
                 yref: "y2 domain",
-                x0: 0,
-                x1: 0,
+                x0: strengths[unedited],
+                x1: strengths[unedited],
                 y0: 0,
                 y1: 1,
                 line: { color: ink.accent, width: 1.5, dash: "dot" },

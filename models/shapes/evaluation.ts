@@ -5,13 +5,9 @@ import { encodePng, float32, type Tensor } from "../../lib/tensor/index.js";
 import { type Asked, parseCaption } from "./caption.js";
 import { zeroShot } from "./clip.js";
 import { exampleAt } from "./dataset.js";
-import { judgePictures } from "./judge.js";
 import { renderBatch } from "./render.js";
 import type { SceneOptions } from "./scene.js";
-import { type Aspect, type Score, scoreOf } from "./score.js";
-
-/** How often each aspect of the prompts was right, among the prompts that asked for it. */
-export type Shares = Readonly<Partial<Record<Aspect, Proportion>>>;
+import { type Score, type Shares, scorePictures, sharesOf } from "./score.js";
 
 /** Spread of a measure over n pictures. */
 export interface Quantiles {
@@ -37,15 +33,6 @@ export interface EvaluationMetrics {
 }
 
 const seed = 601;
-
-/** How a set of pictures fared: the share of successes in each aspect, over the prompts that asked for it. */
-export function sharesOf(scores: readonly Score[]): Shares {
-  const outcomes = new Map<Aspect, boolean[]>();
-  for (const score of scores)
-    for (const [aspect, outcome] of Object.entries(score) as [Aspect, boolean][])
-      outcomes.set(aspect, [...(outcomes.get(aspect) ?? []), outcome]);
-  return Object.fromEntries([...outcomes].map(([aspect, all]) => [aspect, proportionOf(all)]));
-}
 
 /** The first `n` different captions of a stream of test scenes. */
 export function testPrompts(n: number, scene: SceneOptions): string[] {
@@ -118,8 +105,7 @@ async function generateAndJudge(
     const { pixels } = await pipe.generate(some, { ...sampling, seeds: some.map((_, i) => 10_000 + start + i), batchSize: 32 });
     if (pixels === undefined) throw new TypeError("evaluate: expected pictures, got latents only; generate with decode");
     const images = centred(pixels);
-    const verdicts = await judgePictures(judge, images);
-    scores.push(...verdicts.map((verdict, i) => scoreOf(parseCaption(some[i]!), verdict, images.row(i))));
+    scores.push(...(await scorePictures(judge, images, some)));
     parts.push(pixels);
   }
   return { pixels: below(parts), shares: sharesOf(scores) };

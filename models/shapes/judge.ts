@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { loadModel, type Model } from "../../lib/onnx/index.js";
 import { Classifier } from "../../lib/predictors/index.js";
 import type { SessionOptions } from "../../lib/runtime/index.js";
 import type { Tensor } from "../../lib/tensor/index.js";
@@ -21,6 +22,11 @@ export interface Verdict {
 /** The classifiers of the embedded world's attributes. They never saw a scene that a generator was trained on. */
 export function openJudge(session: SessionOptions = {}): Promise<Classifier> {
   return Classifier.open(join(shapesFolder, "judge"), session);
+}
+
+/** The judge's graph, to take gradients through: input "images", an output of logits per question ("colour", "shape", …). */
+export function loadJudge(): Promise<Model> {
+  return loadModel(join(shapesFolder, "judge", "model.onnx"));
 }
 
 /** A classifier of shape that was trained where colour gives the shape away, and looks at colour: something to explain. */

@@ -96,6 +96,27 @@ export function pictureOf(scene: Scene): Picture {
   return { pixels: renderScene(scene), width: canvasSize, height: canvasSize, channels: 3 };
 }
 
+/**
+ * Where objects are: the share of each cell that they cover, float32 [size, size].
+ * @param options `object` is the number of one of them, default all; `size` divides 64, default 64
+ */
+export function objectMask(
+  scene: Scene,
+  { object, size = canvasSize }: { readonly object?: number; readonly size?: number } = {},
+): Tensor<"float32"> {
+  const cell = canvasSize / size;
+  if (!Number.isInteger(cell)) throw new RangeError(`objectMask: size must divide ${canvasSize}, got ${size}`);
+  const chosen = object === undefined ? scene.objects : scene.objects.slice(object, object + 1);
+  const white = chosen.map((o): SceneObject => ({ ...o, rgb: [255, 255, 255], texture: "solid" }));
+  const pixels = renderScene({ ...scene, backgroundRgb: [0, 0, 0], objects: white });
+  const mask = new Float32Array(size * size);
+  for (let p = 0; p < canvasSize * canvasSize; p++) {
+    const [y, x] = [Math.floor(p / canvasSize / cell), Math.floor((p % canvasSize) / cell)];
+    mask[y * size + x]! += pixels[3 * p]! / 255 / (cell * cell);
+  }
+  return float32(mask, [size, size]);
+}
+
 /** Pictures of all scenes as the networks take them: float32 [scenes, 3, 64, 64] in −1…1. */
 export function renderBatch(scenes: readonly Scene[]): Tensor<"float32"> {
   const plane = canvasSize * canvasSize;

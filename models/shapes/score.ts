@@ -1,6 +1,8 @@
+import { type Proportion, proportionOf } from "../../lib/evaluate/index.js";
+import type { Classifier } from "../../lib/predictors/index.js";
 import type { Tensor } from "../../lib/tensor/index.js";
-import type { Asked } from "./caption.js";
-import type { Verdict } from "./judge.js";
+import { type Asked, parseCaption } from "./caption.js";
+import { judgePictures, type Verdict } from "./judge.js";
 import { backgroundRgb, type Colour, canvasSize, colourRgb, type Relation, type Rgb } from "./scene.js";
 
 /** What a picture was asked for and what of it is there; an aspect that was not asked for is absent. */
@@ -50,6 +52,28 @@ export function scoreOf(asked: Asked, verdict: Verdict, image: Tensor<"float32">
     half: present === 1,
     ...(bound && asked.relation ? { relation: seen === asked.relation } : {}),
   };
+}
+
+/**
+ * What of its prompt each picture shows, as the judge sees it.
+ * @param images float32 [n, 3, 64, 64] in −1…1
+ * @param prompts one per picture, sentences of the world's grammar
+ */
+export async function scorePictures(judge: Classifier, images: Tensor<"float32">, prompts: readonly string[]): Promise<Score[]> {
+  const verdicts = await judgePictures(judge, images);
+  return verdicts.map((verdict, i) => scoreOf(parseCaption(prompts[i]!), verdict, images.row(i)));
+}
+
+/** How often each aspect of the prompts was right, among the prompts that asked for it. */
+export type Shares = Readonly<Partial<Record<Aspect, Proportion>>>;
+
+/** How a set of pictures fared: the share of successes in each aspect, over the prompts that asked for it. */
+export function sharesOf(scores: readonly Score[]): Shares {
+  const outcomes = new Map<Aspect, boolean[]>();
+  for (const score of scores)
+    for (const [aspect, outcome] of Object.entries(score) as [Aspect, boolean][])
+      outcomes.set(aspect, [...(outcomes.get(aspect) ?? []), outcome]);
+  return Object.fromEntries([...outcomes].map(([aspect, all]) => [aspect, proportionOf(all)]));
 }
 
 /**

@@ -56,7 +56,7 @@ export interface GenerateOptions {
   /** Pixels; default what the network was made for. */
   readonly height?: number;
   readonly width?: number;
-  /** Standard normal noise to start from, [item, channel, y, x], instead of the seeds'. */
+  /** Standard normal noise to start from, [item, channel, y, x], one for all pictures or one each, instead of the seeds'. */
   readonly noise?: Tensor<"float32">;
   /** A picture to start from instead of pure noise: it is noised as far as `strength` says and drawn anew from there. */
   readonly image?: ImageInput;

@@ -172,7 +172,7 @@ function pictureSize(
   return first && [first.height, first.width];
 }
 
-/** Noise of the seeds, or the given one: standard normal, [item, channel, y, x]. */
+/** Noise of the seeds, or the given one (for all items, or one each): standard normal, [item, channel, y, x]. */
 function initialNoise(
   pipe: Pipeline,
   generators: readonly TorchGenerator[],
@@ -181,7 +181,7 @@ function initialNoise(
   const { noise } = options;
   const shape = [generators.length, pipe.latentSpace.channels, ...latentSize(pipe, options)];
   if (noise === undefined) return concatRows(generators.map((g) => g.randn([1, ...shape.slice(1)])));
-  if (noise.shape.join() === shape.join()) return noise;
+  if (noise.shape.slice(1).join() === shape.slice(1).join()) return perItem(noise, generators.length, "noises");
   throw new RangeError(`generate: noise must have shape [${shape.join(", ")}], got ${noise}`);
 }
 

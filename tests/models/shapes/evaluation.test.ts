@@ -3,10 +3,11 @@ import { float32, Rng, type Tensor } from "../../../lib/tensor/index.js";
 import { type Asked, parseCaption } from "../../../models/shapes/caption.js";
 import { renderCard } from "../../../models/shapes/card.js";
 import { openClip } from "../../../models/shapes/clip.js";
-import { contactSheet, evaluate, psnrs, type Subject, sharesOf, testPrompts } from "../../../models/shapes/evaluation.js";
+import { contactSheet, evaluate, psnrs, type Subject, testPrompts } from "../../../models/shapes/evaluation.js";
 import { openJudge } from "../../../models/shapes/judge.js";
 import { renderBatch } from "../../../models/shapes/render.js";
 import { type Scene, sampleScene } from "../../../models/shapes/scene.js";
+import { sharesOf } from "../../../models/shapes/score.js";
 import { isTrueOf } from "../../../models/shapes/truth.js";
 
 /** A scene of which the caption is true. */
