@@ -1,4 +1,4 @@
-import { type Tensor, type TypedArray, toFloat32 } from "../tensor/tensor.js";
+import { dtypes, Tensor, type TypedArray, toFloat32 } from "../tensor/tensor.js";
 import { escapeHtml } from "./escape.js";
 import { HtmlBlock } from "./html-block.js";
 import { type ColorScale, colorAt, ink, signed, viridis } from "./palette.js";
@@ -20,6 +20,12 @@ const fewValues = 8;
 const slicesShown = 8;
 /** Longest side of a map or picture, in its own pixels. */
 const longestSide = 128;
+
+/** Whether a value is a tensor, perhaps one of another copy of this library. */
+export function isTensor(value: object): value is Tensor {
+  const { dtype, shape, data } = value as Partial<Tensor>;
+  return value instanceof Tensor || (dtypes.includes(dtype!) && Array.isArray(shape) && ArrayBuffer.isView(data));
+}
 
 export function arrayFacts(values: ArrayLike<number>): ArrayFacts {
   let [min, max, sum, nan, infinite] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0, 0];

@@ -1,10 +1,9 @@
 import { types } from "node:util";
-import { arraySummary, typedArraySummary } from "../figures/array-summary.js";
+import { arraySummary, isTensor, typedArraySummary } from "../figures/array-summary.js";
 import { type Displayable, jupyterDisplay, type MimeBundle } from "../figures/document.js";
 import { type Picture, pngUri } from "../figures/picture.js";
 import { type ColumnSource, table } from "../figures/table.js";
 import { countText } from "../figures/text.js";
-import { dtypes, Tensor } from "../tensor/tensor.js";
 import { countNodes, isContainer, keyText, objectTree, printed } from "./object-tree.js";
 import { gridSize, resultGrid } from "./result-grid.js";
 
@@ -101,12 +100,6 @@ function isFlat(value: unknown): value is Record<string, string> {
 function isTable(value: object): value is ColumnSource {
   const { columnNames, array } = value as Partial<ColumnSource>;
   return typeof columnNames === "function" && typeof array === "function";
-}
-
-/** Also one of another copy of this library. */
-function isTensor(value: object): value is Tensor {
-  const { dtype, shape, data } = value as Partial<Tensor>;
-  return value instanceof Tensor || (dtypes.includes(dtype!) && Array.isArray(shape) && ArrayBuffer.isView(data));
 }
 
 function isPicture(value: object): value is Picture {

@@ -1,4 +1,5 @@
 import { type InspectOptions, inspect, types } from "node:util";
+import { arraySummary, isTensor, typedArraySummary } from "../figures/array-summary.js";
 import { escapeHtml } from "../figures/escape.js";
 import { countText } from "../figures/text.js";
 
@@ -13,7 +14,7 @@ export function objectTree(value: object): string {
 /** Whether there is anything to open. */
 export function isContainer(value: object): boolean {
   if (typeof value === "function" || types.isNativeError(value) || types.isPromise(value) || types.isProxy(value)) return false;
-  return ArrayBuffer.isView(value) ? false : childrenOf(value, 1).some(() => true);
+  return ArrayBuffer.isView(value) || isTensor(value) ? false : childrenOf(value, 1).some(() => true);
 }
 
 class Tree {
@@ -47,6 +48,9 @@ function line(html: string): string {
 }
 
 function leaf(value: unknown): string {
+  if (typeof value === "object" && value !== null && isTensor(value)) return escapeHtml(arraySummary(value).text);
+  if (ArrayBuffer.isView(value) && !(value instanceof DataView))
+    return escapeHtml(typedArraySummary(value as unknown as Float32Array).text);
   if (types.isNativeError(value)) return escapeHtml(`${value.name}: ${value.message}`);
   const text = printed(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY, maxArrayLength: 8, maxStringLength: 200 });
   return escapeHtml(text.length > 300 ? `${text.slice(0, 299)}…` : text);

@@ -118,6 +118,12 @@ describe("nested values", () => {
     expect(html).toContain("&#39;&lt;img src=x&gt;&#39;");
   });
 
+  test("tensors and typed arrays in them are summarized", async () => {
+    const { html } = await shown({ a: { deep: { points: float32([1, 2], [2, 1]), bytes: new Uint8Array(1000) } } });
+    expect(html).toContain("Tensor float32 [2, 1] · 1, 2<");
+    expect(html).toContain("Uint8Array uint8 [1000] · 0 … 0 · mean 0<");
+  });
+
   test("cycles end, getters are not called, iterators are not consumed, promises and functions are named", async () => {
     class Node {
       self: unknown;
