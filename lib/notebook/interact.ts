@@ -95,17 +95,22 @@ function widgetOf(name: string, control: Control, wanted: unknown, places: numbe
   const label = escapeHtml(name);
   const frame = (input: string, after = ""): string =>
     `<label style="display:flex;gap:6px;align-items:center">${label} ${input}${after}</label>`;
-  const attributes = `data-name="${label}" style="accent-color:#0072B2"`;
+  const attributes = (style = ""): string => `data-name="${label}" style="accent-color:#0072B2${style}"`;
   if (typeof control === "boolean") {
     const start = typeof wanted === "boolean" ? wanted : control;
-    return { name, start, values: [false, true], html: frame(`<input type="checkbox" ${attributes}${start ? " checked" : ""}>`) };
+    return {
+      name,
+      start,
+      values: [false, true],
+      html: frame(`<input type="checkbox" ${attributes()}${start ? " checked" : ""}>`),
+    };
   }
   if (control.every((word) => typeof word === "string")) {
     if (control.length < 2)
       throw new RangeError(`interact: ${name} needs at least two words to choose from, got ${control.length}`);
     const start = control.includes(wanted as string) ? (wanted as string) : control[0]!;
     const choices = control.map((word) => `<option${word === start ? " selected" : ""}>${escapeHtml(word)}</option>`).join("");
-    return { name, start, values: control, html: frame(`<select ${attributes}>${choices}</select>`) };
+    return { name, start, values: control, html: frame(`<select ${attributes()}>${choices}</select>`) };
   }
   const [min, max] = control as readonly [number, number];
   const step =
@@ -130,7 +135,7 @@ function widgetOf(name: string, control: Control, wanted: unknown, places: numbe
     name,
     start,
     values,
-    html: frame(`<input type="range" ${range} ${attributes};width:180px">`.replace('";width', ";width"), output),
+    html: frame(`<input type="range" ${range} ${attributes(";width:180px")}>`, output),
   };
 }
 

@@ -96,7 +96,7 @@ function ask(m){
 if(frames){root.querySelectorAll("[data-frame]").forEach(function(f){f.hidden=+f.dataset.frame!==m});return}
 if(busy){next=m;return}
 comm=comm||(target&&reach());
-if(!comm){say.textContent="The kernel cannot be reached from this page. Run the cell again with other values, or pass precompute: true.";return}
+if(!comm){say.textContent="The kernel cannot be reached from this page (JupyterLab lets it when started with --expose-app-in-browser). Run the cell again with other values, or pass precompute: true.";return}
 busy=true;say.textContent="drawing…";comm.send(m)}
 return ask}`;
 
