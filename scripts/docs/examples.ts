@@ -52,15 +52,15 @@ export function commentExamples(files: readonly string[]): Map<string, string> {
 
 /**
  * A page's examples as one module, each line where the page has it: imports are hoisted and merged, and what is not run
- * has a scope of its own. To be run, it is left out; the last expression of a block is given to `show`, as a notebook
- * displays it; and what is logged with its outcome in a comment behind, in JSON, is given to `claim` with that.
+ * has a scope of its own. To be run, it is left out; the last expression of a block is given to `show` with the line of its
+ * fence, as a notebook displays it; and what is logged with its outcome in a comment behind, in JSON, is given to `claim` with that.
  */
 export function moduleOf(markdown: string, page: string, purpose: "check" | "run"): string {
   const lines = new Array<string>(markdown.split("\n").length).fill("");
   const imports = new Imports();
   for (const { line, code, notRun } of examplesOf(markdown, page)) {
     if (notRun !== undefined && purpose === "run") continue;
-    const body = imports.takenFrom(code, purpose === "run").split("\n");
+    const body = imports.takenFrom(code, purpose === "run" ? line : undefined).split("\n");
     body.forEach((text, i) => {
       lines[line + 1 + i] = text;
     });
@@ -78,8 +78,9 @@ class Imports {
   readonly #named = new Map<string, Set<string>>();
   readonly #others = new Set<string>();
 
-  /** The code without its imports, which are kept here, line by line as it was. */
-  takenFrom(code: string, showsLast: boolean): string {
+  /** The code without its imports, which are kept here, line by line as it was.
+   * @param line of the block, to be told with what it shows; undefined where it is not to be run */
+  takenFrom(code: string, line: number | undefined): string {
     const source = ts.createSourceFile("block.ts", code, ts.ScriptTarget.Latest, true);
     const changes: { start: number; end: number; text: string }[] = [];
     for (const statement of source.statements) {
@@ -94,13 +95,13 @@ class Imports {
         this.#named.set(from, names);
       } else this.#others.add(text.replace(/\s+/g, " "));
     }
-    for (const statement of showsLast ? source.statements : []) {
+    for (const statement of line === undefined ? [] : source.statements) {
       if (!ts.isExpressionStatement(statement)) continue;
       const [start, end, text] = [statement.getStart(), statement.end, statement.expression.getText()];
       const claim = claimBehind(code.slice(end));
       const logged = /^console\.log\(([\s\S]*)\)$/.exec(text)?.[1];
       if (logged !== undefined && claim !== undefined) changes.push({ start, end, text: `;claim(${logged}, ${claim});` });
-      else if (statement === source.statements.at(-1)) changes.push({ start, end, text: `;await show(${text});` });
+      else if (statement === source.statements.at(-1)) changes.push({ start, end, text: `;await show(${text}, ${line});` });
     }
     return changes.reduceRight((text, { start, end, text: by }) => text.slice(0, start) + by + text.slice(end), code);
   }

@@ -1,10 +1,11 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { highlightTypeScript } from "../../kernel/highlight.js";
-import type { Notebook, Output } from "../../kernel/notebook-format.js";
+import type { Notebook } from "../../kernel/notebook-format.js";
 import { escapeHtml } from "../../lib/figures/escape.js";
 import type { Heading } from "./markdown.js";
-import { type NotebookRuns, outputsHtml } from "./notebooks.js";
+import type { Runs } from "./runs.js";
+import { bundleHtml } from "./stills.js";
 
 /** Parameters with which a notebook takes seconds. One that is not here is shown without pictures until it was run into `out/`. */
 const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
@@ -22,11 +23,13 @@ const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   },
 };
 
+const PLOTLY = "application/vnd.plotly.v1+json";
+
 interface GalleryOptions {
   readonly root: string;
   readonly out: string;
   /** Absent where nothing is to be run. */
-  readonly runs: NotebookRuns | undefined;
+  readonly runs: Runs | undefined;
 }
 
 /** Every figure of every notebook, with the code that made it and a link to the whole. */
@@ -66,21 +69,20 @@ export async function galleryPage({ root, out, runs }: GalleryOptions): Promise<
 function figuresOf(notebook: Notebook, name: string, out: string): string[] {
   return notebook.cells.flatMap((cell, number) => {
     if (cell.cell_type !== "code") return [];
-    const stills = cell.outputs.filter((output) => "data" in output && "application/vnd.plotly.v1+json" in output.data);
-    return stills.map((output, i) => {
-      const asset = (bytes: Uint8Array | string, extension: string): string => {
-        const place = `assets/figures/${name}-${number}-${i}.${extension}`;
-        writeFileSync(path.join(out, place), bytes);
-        return place;
-      };
-      const summary = summaryOf(output);
-      return `<figure><a href="notebooks/${name}.html">${outputsHtml([output], asset)}</a><figcaption>${escapeHtml(summary)}</figcaption><details><summary>Code</summary><pre><code>${highlightTypeScript(textOf(cell.source).trimEnd())}</code></pre></details></figure>`;
-    });
+    const bundles = cell.outputs.flatMap((output) => ("data" in output ? [output.data] : []));
+    return bundles
+      .filter((data) => PLOTLY in data)
+      .map((data, i) => {
+        const asset = (bytes: Uint8Array | string, extension: string): string => {
+          const place = `assets/figures/${name}-${number}-${i}.${extension}`;
+          writeFileSync(path.join(out, place), bytes);
+          return place;
+        };
+        const code = highlightTypeScript(textOf(cell.source).trimEnd());
+        return `<figure><a href="notebooks/${name}.html">${bundleHtml(data, asset)}</a><figcaption>${escapeHtml(textOf(data["text/plain"]))}</figcaption>
+<details><summary>Code</summary><pre><code>${code}</code></pre></details></figure>`;
+      });
   });
-}
-
-function summaryOf(output: Output): string {
-  return "data" in output ? textOf(output.data["text/plain"]) : "";
 }
 
 function textOf(text: unknown): string {

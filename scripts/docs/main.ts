@@ -5,9 +5,10 @@ import { parseArgs } from "node:util";
 import { galleryPage } from "./gallery.js";
 import { checkLinks, type LinkReport } from "./links.js";
 import { renderPage } from "./markdown.js";
-import { NotebookRuns } from "./notebooks.js";
-import { type Page, readPages } from "./pages.js";
+import { readPages } from "./pages.js";
 import { type ApiPages, writeReference } from "./reference.js";
+import { Runs } from "./runs.js";
+import { bundleHtml } from "./stills.js";
 import { generatedTables } from "./tables.js";
 import { pageHtml, sectionLinks } from "./template.js";
 
@@ -35,9 +36,11 @@ export async function buildSite({ out, figures }: SiteOptions): Promise<SiteRepo
   cpSync(path.join(root, "docs", "look-inside.png"), path.join(out, "assets", "look-inside.png"));
 
   const { home, sections } = readPages(path.join(root, "docs"));
-  const runs = figures ? new NotebookRuns(root) : undefined;
-  // Notebooks run in processes of their own, while the reference is made in this one.
+  const all = [home, ...sections.flatMap(({ pages }) => pages)];
+  const runs = figures ? new Runs(root) : undefined;
+  // Notebooks and examples run in processes of their own, while the reference is made in this one.
   const gallery = galleryPage({ root, out, runs });
+  const examples = runs?.examples(all);
   const reference = await writeReference({
     root,
     out: path.join(out, "api"),
@@ -46,15 +49,6 @@ export async function buildSite({ out, figures }: SiteOptions): Promise<SiteRepo
   });
   const inserts = generatedTables(root, reference);
   const found: { title: string; url: string; kind: string }[] = [];
-  const write = async (page: Page): Promise<void> => {
-    const asset = (file: string, bytes: Uint8Array | string): string => {
-      writeFileSync(path.join(out, "assets", "figures", file), bytes);
-      return path.posix.relative(path.posix.dirname(page.name), `assets/figures/${file}`);
-    };
-    const outputs = (await runs?.page(page, asset)) ?? new Map<number, string>();
-    const { html, headings } = renderPage(page.markdown, { page: page.name, api: reference.pages, inserts, outputs });
-    put(page.name, page.title, html, headings);
-  };
   const put = (name: string, title: string, body: string, headings: Parameters<typeof pageHtml>[0]["headings"]): void => {
     const file = path.join(out, `${name}.html`);
     mkdirSync(path.dirname(file), { recursive: true });
@@ -63,13 +57,19 @@ export async function buildSite({ out, figures }: SiteOptions): Promise<SiteRepo
       found.push({ title: text, url: level === 1 ? `${name}.html` : `${name}.html#${id}`, kind: level === 1 ? "" : title });
     }
   };
-  const all = [home, ...sections.flatMap(({ pages }) => pages)];
-  // Two at a time: native sessions use both cores of a small machine.
-  const waiting = [...all];
-  const worker = async (): Promise<void> => {
-    for (let page = waiting.shift(); page !== undefined; page = waiting.shift()) await write(page);
-  };
-  await Promise.all([worker(), worker()]);
+  for (const page of all) {
+    const outputs = new Map<number, string>();
+    for (const [line, bundle] of (await examples?.get(page.name)) ?? []) {
+      const still = (bytes: Uint8Array | string, extension: string): string => {
+        const place = `assets/figures/${page.name.replaceAll("/", "-")}-${line + 1}.${extension}`;
+        writeFileSync(path.join(out, place), bytes);
+        return path.posix.relative(path.posix.dirname(page.name), place);
+      };
+      outputs.set(line, bundleHtml(bundle, still));
+    }
+    const { html, headings } = renderPage(page.markdown, { page: page.name, api: reference.pages, inserts, outputs });
+    put(page.name, page.title, html, headings);
+  }
   const { html, headings } = await gallery;
   put("gallery", "Gallery", html, headings);
   writeFileSync(path.join(out, "assets", "index.js"), searchIndex(found, reference.pages));

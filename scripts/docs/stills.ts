@@ -1,4 +1,6 @@
+import { escapeHtml } from "../../lib/figures/escape.js";
 import type { PlotObject, PlotValue, Trace } from "../../lib/figures/index.js";
+import { ink } from "../../lib/figures/palette.js";
 import { staticSvg } from "../../lib/figures/static-svg.js";
 import { type DType, Tensor } from "../../lib/tensor/index.js";
 
@@ -14,8 +16,32 @@ const arrays = {
   u4: ["uint32", Uint32Array],
 } as const;
 
+/** What a cell displayed as a still or a small piece of HTML, the richest that needs no scripts.
+ * @param asset keeps a picture, and tells its place */
+export function bundleHtml(
+  data: Readonly<Record<string, unknown>>,
+  asset: (bytes: Uint8Array | string, extension: string) => string,
+): string {
+  const text = (type: string): string => [data[type] ?? ""].flat().join("");
+  const image = (source: string): string =>
+    `<img alt="${escapeHtml(text("text/plain").slice(0, 400))}" loading="lazy" src="${source}">`;
+  const json = data["application/vnd.plotly.v1+json"];
+  const svg = text("image/svg+xml") || (json === undefined ? "" : stillOf(json, text("text/plain")));
+  if (svg !== "") return image(asset(withDarkInk(svg), "svg"));
+  const png = text("image/png");
+  if (png !== "") return image(asset(Buffer.from(png, "base64"), "png"));
+  const html = text("text/html");
+  return html !== "" && !/<script/i.test(html) ? html : `<pre>${escapeHtml(text("text/plain"))}</pre>`;
+}
+
+/** A still whose texts are lighter on dark ground; pictures follow the colour scheme of the page that shows them. */
+function withDarkInk(svg: string): string {
+  const texts = [`svg[fill="${ink.text}"]`, `text[fill="${ink.text}"]`].join();
+  return svg.replace(">", `><style>@media(prefers-color-scheme:dark){${texts}{fill:#a9b2bd}}</style>`);
+}
+
 /** The still of a figure that a notebook holds as Plotly's JSON only: notebooks leave out the long ones. */
-export function stillOf(json: unknown, summary: string): string {
+function stillOf(json: unknown, summary: string): string {
   const { data, layout } = decoded(json as PlotValue) as { data: readonly Trace[]; layout: PlotObject };
   return staticSvg({ data, layout, summary });
 }

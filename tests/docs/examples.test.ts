@@ -1,10 +1,10 @@
-import { fork } from "node:child_process";
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { commentExamples, compiledModule, examplesOf, moduleOf, typeErrors } from "../../scripts/docs/examples.js";
+import { beforeAll, describe, expect, test } from "vitest";
+import { commentExamples, examplesOf, moduleOf, typeErrors } from "../../scripts/docs/examples.js";
 import { readPages } from "../../scripts/docs/pages.js";
+import { runExamples } from "../../scripts/docs/run-examples.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const { home, sections } = readPages(path.join(root, "docs"));
@@ -32,37 +32,27 @@ describe("examples of the documentation", () => {
   });
 
   describe("run", () => {
-    // Inside the package, where its own name can be imported.
-    const folder = path.join(root, ".cache", `examples-${process.pid}`);
-    const ended = new Map<string, (outcome: { error?: string; seconds: number }) => void>();
-    const outcomes = new Map(
-      run.map(([name]) => [
-        name,
-        new Promise<{ error?: string; seconds: number }>((resolve) => ended.set(name.replaceAll("/", "."), resolve)),
-      ]),
-    );
+    let outcomes: ReturnType<typeof runExamples>;
     beforeAll(() => {
-      mkdirSync(folder, { recursive: true });
-      const files = run.map(([name, markdown]) => {
-        const file = path.join(folder, `${name.replaceAll("/", ".")}.mjs`);
-        writeFileSync(file, compiledModule(moduleOf(markdown, name, "run")));
-        return file;
-      });
-      const child = fork(fileURLToPath(new URL("run-examples.mjs", import.meta.url)), files, {
-        execArgv: ["--enable-source-maps"],
-      });
-      child.on("message", (message) => {
-        const { page, ...outcome } = message as { page: string; error?: string; seconds: number };
-        ended.get(page)!(outcome);
-      });
-      child.on("exit", (code) => {
-        for (const end of ended.values()) end({ error: `the process ended with ${code} before this page's turn`, seconds: 0 });
-      });
+      outcomes = runExamples(new Map(run), root);
     });
-    afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
     test.for(run.map(([name]) => name))("%s", { timeout: 600_000 }, async (name) => {
       expect((await outcomes.get(name)!).error).toBeUndefined();
     });
+  });
+
+  test("that fail, or do not give what they say, are found, and the ones behind them run", async () => {
+    const pages = new Map(
+      Object.entries({
+        throws: "await Promise.reject(new Error('no'))",
+        claims: "console.log(1 + 1); // 3",
+        shows: "[1, 2].length",
+      }).map(([name, code]) => [name, `# ${name}\n\n\`\`\`ts show\n${code}\n\`\`\`\n`] as const),
+    );
+    const outcomes = runExamples(pages, root);
+    expect((await outcomes.get("throws")!).error).toContain("Error: no");
+    expect((await outcomes.get("claims")!).error).toContain("Expected values to be strictly deep-equal");
+    expect(await outcomes.get("shows")!).toMatchObject({ error: undefined, shown: [[2, { "text/plain": "2" }]] });
   });
 });
