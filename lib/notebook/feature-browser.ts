@@ -25,7 +25,11 @@ export interface FeatureBrowserOptions {
  * @param card what the card of a feature shows, asked for when it is opened
  * @throws RangeError for an empty list
  * @example
- * await featureBrowser(features, async (feature) => ({ feature, examples: await examplesOf(feature) }));
+ * import { featureBrowser } from "tweedie";
+ *
+ * const fired = new Map([[3, [0.2, 1.5, 0.9]], [7, [0.4, 2.1]]]);
+ * await featureBrowser([{ feature: 3, label: "red", auc: 0.98 }, { feature: 7 }], (feature) =>
+ *   ({ feature, examples: [], activations: fired.get(feature)! }));
  */
 export async function featureBrowser(
   features: readonly ListedFeature[],

@@ -29,8 +29,10 @@ const unwatched: Task = { at: () => undefined, [Symbol.dispose]: () => undefined
 /**
  * Begins a task.
  * @example
- * using task = beginTask("generate", { total: steps });
- * for (…) task.at(step);
+ * import { beginTask } from "tweedie/runtime";
+ *
+ * using task = beginTask("generate", { total: 20 });
+ * for (let step = 1; step <= 20; step++) task.at(step);
  */
 export function beginTask(label: string, options: TaskOptions = {}): Task {
   const watch = (globalThis as { [taskWatcher]?: TaskWatcher })[taskWatcher];
