@@ -55,8 +55,9 @@ const mostFrames = 200;
  * import { at, interact, load } from "tweedie";
  *
  * const pipe = await load("shapes");
- * await interact({ steps: [2, 20], scale: [0, 2, 0.1] }, ({ steps, scale }) =>
- *   pipe.with(at("up_blocks.1").scale(scale)).generate("a red circle", { steps, seed: 7 }));
+ * await interact({ steps: [5, 20], strength: [0, 2, 0.1] }, ({ steps, strength }) =>
+ *   pipe.with(at("mid_block").scale(strength)).generate("a red circle", { steps, seed: 7 }),
+ * );
  */
 export async function interact<const C extends Controls>(
   controls: C,

@@ -31,8 +31,8 @@ const unwatched: Task = { at: () => undefined, [Symbol.dispose]: () => undefined
  * @example
  * import { beginTask } from "tweedie/runtime";
  *
- * using task = beginTask("generate", { total: 20 });
- * for (let step = 1; step <= 20; step++) task.at(step);
+ * using task = beginTask("count", { total: 10 });
+ * for (let done = 1; done <= 10; done++) task.at(done);
  */
 export function beginTask(label: string, options: TaskOptions = {}): Task {
   const watch = (globalThis as { [taskWatcher]?: TaskWatcher })[taskWatcher];
