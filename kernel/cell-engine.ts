@@ -1,29 +1,38 @@
-import { existsSync, readFileSync } from "node:fs";
-import { createRequire, Module } from "node:module";
-import path from "node:path";
 import vm from "node:vm";
 import { CellTypeError, InterruptedError, SourceRegistry } from "./cell-errors.js";
-import type { CellEvent, Completeness, Completion, EngineRequest } from "./messages.js";
+import { BUILT_IN, cellOptions } from "./cell-options.js";
+import { Comms } from "./comms.js";
+import { LocalModules } from "./local-modules.js";
+import { MAGIC_NAMES, type MagicCell, type MagicHost, parseMagics, runMagics, usage } from "./magics.js";
+import type { CellEvent, CommInfo, CommMessage, Completeness, Completion, EngineRequest, InputQuestion } from "./messages.js";
 import { NOTEBOOK_RUNTIME, type NotebookRuntime } from "./notebook-runtime.js";
-import { PACKAGE_ROOT } from "./package-root.js";
-import { type Conversion, type Converter, loadTslab, splitSourceMaps, type Tslab } from "./typescript-shim.js";
+import { RunningCell, RunningCells } from "./running-cell.js";
+import { type Conversion, type Converter, isMalformed, loadTslab, splitSourceMaps, type Tslab } from "./typescript-shim.js";
 import { displayValue, encodeBundle } from "./value-display.js";
-
-interface Cell {
-  readonly id: number;
-  readonly abort: AbortController;
-}
 
 /** Entry of the document's state that says: plotly.js is in there. */
 const LIBRARY = "plotly-loaded";
 
+/** An interrupted cell that has not ended by itself after this time is said to have. */
+const ANSWER_MS = 300;
+/** Completions are described until this time is used up. */
+const DESCRIBING_MS = 60;
+
 type CellFunction = (exports: object, require: NodeJS.Require) => unknown;
+type CompiledCell = Conversion & { readonly run: CellFunction };
+type CellRequest = Omit<Extract<EngineRequest, { op: "execute" }>, "op">;
 
 export interface CellEngineOptions {
   /** Receives everything that cell `id` makes visible, in order. */
   readonly emit: (id: number, event: CellEvent) => void;
+  /** Told once of every cell (and comm message) that was started. */
+  readonly ended: (id: number, ok: boolean) => void;
+  /** Passes a question on to whoever sits in front of cell `id`; answered with `answerInput`. */
+  readonly ask: (id: number, question: number, about: InputQuestion) => void;
+  /** Limits the time of cell `id`, or of all from there. */
+  readonly limit: (id: number, ms: number | undefined, always: boolean) => void;
   /** Runs work of the engine itself, which an interrupt must not tear apart. */
-  readonly uninterruptible?: <T>(work: () => T) => T;
+  readonly uninterruptible: <T>(work: () => T) => T;
 }
 
 /** Compiles and runs TypeScript cells that share their variables, and reports what happens as Jupyter-shaped events.
@@ -31,127 +40,192 @@ export interface CellEngineOptions {
  * Cells run in this process and in the current directory, so one process holds one engine: front ends start it as a child
  * (see EngineProcess) and survive whatever a cell does. */
 export class CellEngine {
+  readonly #options: CellEngineOptions;
   readonly #tslab: Tslab;
   readonly #converter: Converter;
   readonly #sources = new SourceRegistry();
-  readonly #emit: CellEngineOptions["emit"];
-  readonly #uninterruptible: NonNullable<CellEngineOptions["uninterruptible"]>;
-  readonly #exports = createExports();
-  readonly #localModules = new LocalModules(this.#sources);
-  readonly #require: NodeJS.Require;
+  readonly #variables: Record<string, unknown> = {};
+  readonly #exports = exportsInto(this.#variables);
+  readonly #compilerOptions = cellOptions(process.cwd());
+  #localModules = new LocalModules(this.#sources, this.#compilerOptions.options);
+  /** What is wrong with the folder's settings, told once. */
+  #problems = this.#compilerOptions.problems;
   readonly #documentState = new Map<string, unknown>();
-  /** The notebook cell whose output carries plotly.js. */
+  readonly #comms = new Comms((message) => this.#emit(message));
+  readonly #cells = new RunningCells();
+  readonly #answers = new Map<number, (answer: string) => void>();
+  /** The notebook cell whose output carries plotly.js: its id, or its code. */
   #libraryCell: string | undefined;
-  #declarations = "";
-  #current: Cell | undefined;
-  /** Output that arrives after a cell has ended (a timer, a stray promise) still belongs to it. */
-  #last: Cell | undefined;
+  #declarations = BUILT_IN;
+  #questions = 0;
+  #current: RunningCell | undefined;
+  /** Output of which nobody knows on whose behalf it came. */
+  #last: RunningCell | undefined;
   /** Why cells were interrupted whose turn has yet to come: interrupts travel on a way of their own and can overtake them. */
   readonly #interruptedAhead = new Map<number, string>();
 
   constructor(options: CellEngineOptions) {
-    this.#emit = options.emit;
-    this.#uninterruptible = options.uninterruptible ?? ((work) => work());
+    this.#options = options;
     this.#tslab = loadTslab();
     this.#converter = this.#tslab.createConverter({ isJS: false, isBrowser: false });
-    this.#require = this.#localModules.requireFrom(process.cwd());
+    this.#variables.input = this.#input;
     this.#installRuntime();
   }
 
-  /** Runs one cell and reports its result or error as events.
-   * @param label stands for the cell in error messages, for instance `cell[3]`
-   * @returns whether the cell succeeded */
-  async execute(cell: Omit<Extract<EngineRequest, { op: "execute" }>, "op">): Promise<boolean> {
-    const running: Cell = { id: cell.id, abort: new AbortController() };
-    this.#current = this.#last = running;
+  /** Starts a cell; `ended` is called when it has run, its result or error having been emitted.
+   * `label` stands for the cell in error messages, for instance `cell[3]`. */
+  execute(request: CellRequest): void {
+    // A front end that does not name its cells is likely to run the same code in the same one.
+    const { cellId = request.code } = request;
     // A cell that runs again replaces its outputs, also one that brought plotly.js into the document.
-    if (cell.cellId !== undefined && cell.cellId === this.#libraryCell) this.#documentState.delete(LIBRARY);
+    if (cellId === this.#libraryCell) this.#documentState.delete(LIBRARY);
     const hadLibrary = this.#documentState.has(LIBRARY);
-    const interrupted = new Promise<never>((_, reject) => {
-      running.abort.signal.addEventListener("abort", () => reject(running.abort.signal.reason));
+    const cell = new RunningCell(request.id, request.allowInput);
+    this.#start(cell, async () => {
+      const result = await this.#evaluate(cell, request);
+      if (!hadLibrary && this.#documentState.has(LIBRARY)) this.#libraryCell = cellId;
+      return result && !request.silent ? { type: "execute_result", data: result, metadata: {} } : undefined;
     });
-    interrupted.catch(() => undefined);
-    const reason = this.#interruptedAhead.get(cell.id);
-    this.#interruptedAhead.clear();
-    try {
-      if (reason !== undefined) throw new InterruptedError(reason);
-      const result = await Promise.race([this.#evaluate(cell.label, cell.code, running.abort.signal), interrupted]);
-      if (result && !cell.silent) this.#emit(cell.id, { type: "execute_result", data: result, metadata: {} });
-      return true;
-    } catch (error) {
-      this.#emit(cell.id, { type: "error", ...this.#sources.describe(error) });
-      return false;
-    } finally {
-      this.#current = undefined;
-      if (!hadLibrary && this.#documentState.has(LIBRARY)) this.#libraryCell = cell.cellId;
-    }
+  }
+
+  /** Passes on what the page has said on a comm; `ended` is called when it has been dealt with. */
+  receiveComm(id: number, message: CommMessage): void {
+    this.#start(new RunningCell(id, false), async () => {
+      try {
+        await this.#comms.receive(message);
+      } catch (error) {
+        this.reportUncaught(error);
+      }
+      return undefined;
+    });
+  }
+
+  commInfo(target?: string): CommInfo {
+    return this.#comms.info(target);
   }
 
   /** Ends a cell with an `Interrupted` error and aborts its signal, also one that has yet to begin.
-   * @param id cells are numbered upwards
-   * @returns whether that will end it; false if it has ended already */
-  interrupt(id: number, reason = "the cell was interrupted"): boolean {
-    if (this.#current?.id === id) this.#current.abort.abort(new InterruptedError(reason));
-    else if (id > (this.#last?.id ?? 0)) this.#interruptedAhead.set(id, reason);
-    else return false;
-    return true;
+   * @param id cells are numbered upwards; one that has ended stands for what it and those before it have left running
+   * @param how `terminated`: its code is not running any more, so that there is nothing to wait for */
+  interrupt(id: number, how: { readonly reason?: string; readonly terminated?: boolean } = {}): void {
+    const { reason = "the cell was interrupted", terminated = false } = how;
+    const cell = this.#current;
+    if (id > (this.#last?.id ?? 0)) this.#interruptedAhead.set(id, reason);
+    else if (cell?.id !== id) this.#cells.interruptUpTo(id, reason);
+    else {
+      cell.interrupt(reason);
+      setTimeout(() => this.#end(cell, cell.signal.reason), terminated ? 0 : ANSWER_MS);
+    }
   }
 
-  /** Reports text written to standard output or error as belonging to the cell that is running, or that ran last. */
-  write(name: "stdout" | "stderr", text: string): void {
-    const cell = this.#current ?? this.#last;
-    if (cell) this.#emit(cell.id, { type: "stream", name, text });
+  answerInput(question: number, answer: string): void {
+    this.#answers.get(question)?.(answer);
+    this.#answers.delete(question);
+  }
+
+  /** The cell on whose behalf the calling code runs, as far as that can be known. */
+  get owner(): number | undefined {
+    return (this.#cells.own ?? this.#current ?? this.#last)?.id;
   }
 
   /** Shows an error that no cell caught: a rejected promise nobody awaited, an exception in a timer. */
   reportUncaught(error: unknown): void {
-    const { traceback } = this.#sources.describe(error);
-    this.write("stderr", `Uncaught ${traceback.join("\n")}\n`);
+    // What an interrupted cell has left running ends with this one.
+    if (error instanceof InterruptedError) return;
+    this.#emit({ type: "stream", name: "stderr", text: `Uncaught ${this.#sources.describe(error).traceback.join("\n")}\n` });
   }
 
   /** @param cursor UTF-16 offset into `code` */
   complete(code: string, cursor: number): Completion {
-    const { candidates, start, end } = this.#uninterruptible(() => this.#converter.complete(this.#declarations, code, cursor));
-    return { matches: candidates, start, end };
+    const magic = /(?:^|\n)[ \t]*(%%?\w*)$/.exec(code.slice(0, cursor))?.[1];
+    if (magic !== undefined) {
+      const matches = MAGIC_NAMES.filter((name) => name.startsWith(magic));
+      return { matches, start: cursor - magic.length, end: cursor, details: [] };
+    }
+    return this.#options.uninterruptible(() => {
+      const { candidates, start, end, original } = this.#converter.complete(this.#declarations, parseMagics(code).code, cursor);
+      const since = performance.now();
+      const details = [];
+      for (const name of candidates) {
+        if (performance.now() - since > DESCRIBING_MS) break;
+        const detail = original?.describe(name);
+        if (detail) details.push(detail);
+      }
+      return { matches: candidates, start, end, details };
+    });
   }
 
   /** Type and documentation of what stands at `cursor` (UTF-16 offset), or undefined where nothing does. */
   inspect(code: string, cursor: number): string | undefined {
-    const info = this.#uninterruptible(() => this.#converter.inspect(this.#declarations, code, cursor));
+    const info = this.#options.uninterruptible(() => this.#converter.inspect(this.#declarations, parseMagics(code).code, cursor));
     return info ? this.#tslab.printQuickInfo(info) : undefined;
   }
 
   isComplete(code: string): Completeness {
-    const { completed, indent } = this.#tslab.isCompleteCode(code);
-    return completed ? { status: "complete" } : { status: "incomplete", indent: indent ?? "" };
+    const { magics, code: typescript, body } = parseMagics(code);
+    if (body !== undefined) return /\n\s*$/.test(body) ? { status: "complete" } : { status: "incomplete", indent: "" };
+    const cell = magics.length === 0 ? typescript : typescript.trimStart();
+    const { completed, indent = "" } = this.#tslab.isCompleteCode(cell);
+    if (!completed) return { status: "incomplete", indent };
+    return { status: isMalformed(cell) ? "invalid" : "complete" };
   }
 
   close(): void {
     this.#converter.close();
   }
 
-  async #evaluate(label: string, code: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> {
-    const conversion = this.#uninterruptible(() => this.#converter.convert(this.#declarations, code));
-    this.#localModules.update(conversion.sideOutputs ?? []);
-    if (conversion.diagnostics.length > 0) throw new CellTypeError(conversion.diagnostics, code);
-    if (!conversion.output) {
-      this.#declarations = conversion.declOutput ?? "";
-      return undefined;
+  #start(cell: RunningCell, work: () => Promise<CellEvent | undefined>): void {
+    this.#current = this.#last = cell;
+    const reason = this.#interruptedAhead.get(cell.id);
+    this.#interruptedAhead.clear();
+    if (reason !== undefined) {
+      this.#end(cell, new InterruptedError(reason));
+      return;
     }
-    const run = this.#compile(label, code, conversion);
+    this.#cells.run(cell, () =>
+      work().then(
+        (result) => this.#end(cell, cell.signal.reason, result),
+        (error) => this.#end(cell, error ?? new Error("undefined was thrown")),
+      ),
+    );
+  }
+
+  /** Ends a cell once, however many ways there are to its end. */
+  #end(cell: RunningCell, error: unknown, result?: CellEvent): void {
+    this.#options.uninterruptible(() => {
+      if (this.#current !== cell) return;
+      this.#current = undefined;
+      let failure = error;
+      try {
+        if (failure === undefined && result) this.#options.emit(cell.id, result);
+      } catch (unsendable) {
+        failure = unsendable;
+      }
+      if (failure !== undefined) this.#options.emit(cell.id, { type: "error", ...this.#sources.describe(failure) });
+      this.#options.ended(cell.id, failure === undefined);
+    });
+  }
+
+  #emit(event: CellEvent): void {
+    const { owner } = this;
+    if (owner !== undefined) this.#options.emit(owner, event);
+  }
+
+  async #evaluate(cell: RunningCell, { label, code }: CellRequest): Promise<Record<string, unknown> | undefined> {
+    const magic = parseMagics(code);
+    const after = await runMagics(magic, this.#magicHost(cell));
+    if (magic.code.trim() === "") return void after(usage());
+    const conversion = this.#compile(label, code, magic);
+    await this.#localModules.prepare(magic.code, process.cwd());
     // A runaway loop is ended by terminating the JavaScript that is on the stack. In a task of its own that is the cell alone,
     // and the caller is still there to report it.
     return new Promise((resolve, reject) => {
       const task = async (): Promise<Record<string, unknown> | undefined> => {
         // Interrupted while it was being compiled.
-        if (signal.aborted) return undefined;
-        await run(this.#exports, this.#require);
-        // An interrupted cell may still run to its end in the background; by then other cells define what exists.
-        if (signal.aborted) return undefined;
-        this.#declarations = conversion.declOutput ?? "";
-        if (!conversion.lastExpressionVar) return undefined;
-        const value = await (this.#exports[conversion.lastExpressionVar] as unknown);
-        delete this.#exports[conversion.lastExpressionVar];
+        cell.signal.throwIfAborted();
+        const since = usage();
+        const value = await this.#run(cell, conversion);
+        after(since);
         if (value instanceof Error) return { "text/plain": this.#sources.describe(value).traceback.join("\n") };
         return value === undefined ? undefined : displayValue(value);
       };
@@ -159,34 +233,77 @@ export class CellEngine {
     });
   }
 
-  #compile(label: string, code: string, conversion: Conversion): CellFunction {
-    const { code: output, maps } = splitSourceMaps(conversion.output!);
+  #compile(label: string, code: string, magic: MagicCell): CompiledCell {
+    const conversion = this.#options.uninterruptible(() => this.#converter.convert(this.#declarations, magic.code));
+    for (const problem of this.#problems) this.#emit({ type: "stream", name: "stderr", text: `${problem}\n` });
+    this.#problems = [];
+    if (conversion.diagnostics.length > 0) throw new CellTypeError(conversion.diagnostics, code);
+    const { code: output, maps } = splitSourceMaps(conversion.output ?? "");
     this.#sources.add(label, { name: label, code, linesBefore: 1 }, maps);
     const prefix = conversion.hasToplevelAwait ? "(async function (exports, require) { " : "(function (exports, require) { ";
-    return vm.runInThisContext(`${prefix}${output}\n})`, { filename: label, columnOffset: -prefix.length }) as CellFunction;
+    const wrapped = `${prefix}${output}\n})`;
+    return {
+      ...conversion,
+      run: vm.runInThisContext(wrapped, { filename: label, columnOffset: -prefix.length }) as CellFunction,
+    };
+  }
+
+  /** @returns the value of the cell's last expression */
+  async #run(cell: RunningCell, { run, declOutput, lastExpressionVar }: CompiledCell): Promise<unknown> {
+    await run(this.#exports, this.#localModules.requireFrom(process.cwd()));
+    // An interrupted cell may still run to its end in the background; by then other cells define what exists.
+    cell.signal.throwIfAborted();
+    this.#declarations = declOutput ?? "";
+    if (!lastExpressionVar) return undefined;
+    const value = this.#variables[lastExpressionVar];
+    delete this.#variables[lastExpressionVar];
+    return cell.until(Promise.resolve(value));
+  }
+
+  readonly #input = (prompt = "", { password = false }: { password?: boolean } = {}): Promise<unknown> => {
+    const cell = this.#cells.own;
+    if (!cell?.allowInput) {
+      return Promise.reject(
+        new Error(
+          `input: expected somebody who can answer ${JSON.stringify(String(prompt))}, got a front end that passes no questions on; write the value into the cell, or run it where it can be typed`,
+        ),
+      );
+    }
+    const question = ++this.#questions;
+    const answer = new Promise<unknown>((resolve) => this.#answers.set(question, resolve));
+    this.#options.ask(cell.id, question, { prompt: String(prompt), password });
+    return cell.until(answer);
+  };
+
+  #magicHost(cell: RunningCell): MagicHost {
+    return {
+      print: (text) => this.#emit({ type: "stream", name: "stdout", text }),
+      show: (data) => this.#emit({ type: "display_data", data, metadata: {}, transient: {} }),
+      variables: () =>
+        Object.entries(this.#variables)
+          .filter(([, value]) => value !== this.#input)
+          .sort(([a], [b]) => a.localeCompare(b)),
+      reset: () => {
+        for (const name of Object.keys(this.#variables)) delete this.#variables[name];
+        this.#variables.input = this.#input;
+        this.#declarations = BUILT_IN;
+        this.#localModules = new LocalModules(this.#sources, this.#compilerOptions.options);
+      },
+      limit: (ms, always) => this.#options.limit(cell.id, ms, always),
+    };
   }
 
   #installRuntime(): void {
-    const show: NotebookRuntime["display"] = ({ data, metadata = {}, transient = {} }, update = false) => {
-      const cell = this.#current ?? this.#last;
-      if (!cell) return;
-      this.#emit(cell.id, {
-        type: update ? "update_display_data" : "display_data",
-        data: encodeBundle(data),
-        metadata,
-        transient,
-      });
-    };
-    const current = (): Cell | undefined => this.#current;
+    const show: NotebookRuntime["display"] = ({ data, metadata = {}, transient = {} }, update = false) =>
+      this.#emit({ type: update ? "update_display_data" : "display_data", data: encodeBundle(data), metadata, transient });
+    const signal = (): AbortSignal | undefined => (this.#cells.own ?? this.#current)?.signal;
     const runtime: NotebookRuntime = {
       display: show,
-      clear: (wait = false) => {
-        const cell = this.#current ?? this.#last;
-        if (cell) this.#emit(cell.id, { type: "clear_output", wait });
-      },
+      clear: (wait = false) => this.#emit({ type: "clear_output", wait }),
       get signal() {
-        return current()?.abort.signal;
+        return signal();
       },
+      comms: this.#comms,
       documentState: this.#documentState,
     };
     (globalThis as Record<symbol, unknown>)[NOTEBOOK_RUNTIME] = runtime;
@@ -195,73 +312,11 @@ export class CellEngine {
 }
 
 /** Variables of all cells. TypeScript compiles imports to getters; cells may redefine them, so their values are stored. */
-function createExports(): Record<string, unknown> {
-  return new Proxy<Record<string, unknown>>(
-    {},
-    {
-      defineProperty(target, name, descriptor) {
-        if (name !== "__esModule") target[name as string] = descriptor.get ? descriptor.get() : descriptor.value;
-        return true;
-      },
+function exportsInto(variables: Record<string, unknown>): Record<string, unknown> {
+  return new Proxy(variables, {
+    defineProperty(target, name, descriptor) {
+      if (name !== "__esModule") target[name as string] = descriptor.get ? descriptor.get() : descriptor.value;
+      return true;
     },
-  );
-}
-
-/** Compiled local `.ts` files that cells import, loaded again after they change. */
-class LocalModules {
-  readonly #outputs = new Map<string, string>();
-  readonly #loaded = new Map<string, Module>();
-  readonly #sources: SourceRegistry;
-
-  constructor(sources: SourceRegistry) {
-    this.#sources = sources;
-  }
-
-  update(outputs: NonNullable<Conversion["sideOutputs"]>): void {
-    for (const { path: file, data } of outputs) this.#outputs.set(file, data);
-    // A changed file may be imported by any other one.
-    if (outputs.length > 0) this.#loaded.clear();
-  }
-
-  /** `require` for code in `directory`: local files, then the folder's own packages, then tweedie's. */
-  requireFrom(directory: string): NodeJS.Require {
-    const own = createRequire(path.join(directory, "cell.js"));
-    const fallback = createRequire(path.join(PACKAGE_ROOT, "package.json"));
-    const load = (name: string): unknown => {
-      const local = name.startsWith(".") ? this.#load(path.join(directory, name)) : undefined;
-      if (local) return local.exports;
-      return resolves(own, name) || !resolves(fallback, name) ? own(name) : fallback(name);
-    };
-    return Object.assign(load, { resolve: own.resolve, cache: own.cache, extensions: own.extensions, main: own.main });
-  }
-
-  #load(file: string): Module | undefined {
-    const name = path.extname(file) === ".js" ? file : `${file.replace(/\.ts$/, "")}.js`;
-    const loaded = this.#loaded.get(name);
-    const output = this.#outputs.get(name);
-    if (loaded || output === undefined) return loaded;
-    const module = new Module(name);
-    this.#loaded.set(name, module);
-    module.filename = name;
-    module.require = this.requireFrom(path.dirname(name)) as Module["require"];
-    const { code, maps } = splitSourceMaps(output);
-    const written = name.replace(/\.js$/, ".ts");
-    const source = existsSync(written) ? written : name;
-    this.#sources.add(
-      name,
-      { name: path.relative(process.cwd(), source), code: readFileSync(source, "utf8"), linesBefore: 0 },
-      maps,
-    );
-    (module as Module & { _compile(code: string, name: string): void })._compile(code, name);
-    return module;
-  }
-}
-
-function resolves(require: NodeJS.Require, name: string): boolean {
-  try {
-    require.resolve(name);
-    return true;
-  } catch {
-    return false;
-  }
+  });
 }

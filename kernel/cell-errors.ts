@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { SourceMap, type SourceMapPayload } from "node:module";
 import { inspect, types } from "node:util";
 import type { CellError } from "./messages.js";
@@ -80,9 +81,9 @@ export class SourceRegistry {
         traceback.push(`  ${diagnostic.messageText}`);
       } else {
         traceback.push(`TypeScriptError: ${describe(diagnostic)}`);
-        if (!diagnostic.fileName) {
-          traceback.push(...excerpt(lines, diagnostic.start.line + 1, diagnostic.start.character + 1, spanWidth(diagnostic)));
-        }
+        const { fileName, start } = diagnostic;
+        const source = fileName === undefined ? lines : readFileSync(fileName, "utf8").split("\n");
+        traceback.push(...excerpt(source, start.line + 1, start.character + 1, spanWidth(diagnostic)));
       }
       previous = diagnostic;
     }

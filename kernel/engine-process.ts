@@ -1,7 +1,18 @@
 import { type ChildProcess, fork } from "node:child_process";
-import type { Writable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import type { CellError, CellEvent, Completeness, Completion, EngineMessage, EngineRequest } from "./messages.js";
+import { FRONT_END_PIPE, listenToEngine } from "./front-end-pipe.js";
+import type {
+  CellError,
+  CellEvent,
+  CommInfo,
+  CommMessage,
+  Completeness,
+  Completion,
+  EngineMessage,
+  EngineRequest,
+  InputQuestion,
+} from "./messages.js";
 
 export interface ExecuteOptions {
   /** Stands for the cell in error messages, for instance `cell[3]`. */
@@ -12,6 +23,8 @@ export interface ExecuteOptions {
   readonly cellId?: string | undefined;
   /** The cell is interrupted after this time, and its process ended if that does not help. */
   readonly timeoutMs?: number | undefined;
+  /** Asks the person in front of the cell; without it, `input()` in cells rejects. */
+  readonly onInput?: ((question: InputQuestion) => Promise<string>) | undefined;
 }
 
 export interface Execution {
@@ -23,24 +36,25 @@ export interface Execution {
 /** How long an interrupted cell may take to end before a time limit ends its process. */
 const TIMEOUT_GRACE_MS = 3_000;
 
-const INTERRUPTED: CellError = {
-  ename: "Interrupted",
-  evalue: "the cell was interrupted",
-  traceback: ["Interrupted: the cell was interrupted"],
-};
+/** Characters; enough for an account of memory running out. */
+const MAX_RAW_OUTPUT = 16_000;
 
-/** Cells are numbered from 1. */
-const NO_CELL = 0;
+/** Cells whose late output still finds its way. */
+const MAX_REMEMBERED = 1_000;
 
 interface PendingCell {
-  readonly options: ExecuteOptions;
+  readonly options: Pick<ExecuteOptions, "onEvent" | "onInput">;
   readonly resolve: (execution: Execution) => void;
+  readonly startedAt: number;
+  /** Next step of its time limit. */
+  timer?: NodeJS.Timeout | undefined;
   expired: boolean;
-  /** Whether its error has been told. */
-  failed: boolean;
 }
 
-type Query = Exclude<EngineRequest, { op: "execute" }>;
+type Query = Exclude<EngineRequest, { op: "execute" | "comm" | "input" }>;
+
+/** Native code's account of its own end, which the cell's error sums up. */
+const CRASH_REPORT = /<--- Last few GCs|FATAL ERROR:|Native stack trace|^#\s*Fatal error/m;
 
 /** A cell engine in a process of its own, as its front end sees it.
  *
@@ -56,10 +70,20 @@ export class EngineProcess {
   #rawOutput = "";
   #lastId = 0;
   #closing = false;
+  #crashing = false;
+  #ready: () => void = () => undefined;
+  /** Limit of cells that have none of their own. */
+  #timeoutMs: number | undefined;
+  /** Resolves when the process has ended, with why; never after `stop`. */
+  readonly ended: Promise<CellError>;
+  #sayEnded!: (error: CellError) => void;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
-    child.on("message", (message: EngineMessage) => this.#receive(message));
+    this.ended = new Promise((resolve) => {
+      this.#sayEnded = resolve;
+    });
+    listenToEngine(child.stdio.at(FRONT_END_PIPE) as Readable, (message) => this.#receive(message));
     // What cells have started goes with them; it would also hold on to the output and so keep "close" from coming.
     child.on("exit", () => this.#killGroup());
     // "close" comes after the last message and the last output, "exit" may not.
@@ -67,8 +91,9 @@ export class EngineProcess {
     child.on("error", () => undefined);
     for (const name of ["stdout", "stderr"] as const) {
       child[name]!.setEncoding("utf8").on("data", (text: string) => {
-        this.#rawOutput = (this.#rawOutput + text).slice(-4_000);
-        this.#handlers.get(this.#currentId())?.({ type: "stream", name, text });
+        this.#rawOutput = (this.#rawOutput + text).slice(-MAX_RAW_OUTPUT);
+        this.#crashing ||= CRASH_REPORT.test(text);
+        if (!this.#crashing) this.#handlers.get(this.#currentId())?.({ type: "stream", name, text });
       });
     }
   }
@@ -78,24 +103,23 @@ export class EngineProcess {
   static async start(directory: string): Promise<EngineProcess> {
     const child = fork(fileURLToPath(new URL("./engine-main.js", import.meta.url)), [], {
       cwd: directory,
-      // Terminating a runaway loop inside a timer leaves Node's async bookkeeping one entry too long. That is harmless, but
-      // with the checks on, Node would rather abort. The warning silenced is about require() of ES modules.
-      execArgv: ["--no-force-async-hooks-checks", "--disable-warning=ExperimentalWarning"],
-      stdio: ["ignore", "pipe", "pipe", "ipc", "pipe"],
+      // See async-bookkeeping.ts; the other warning is about require() of ES modules.
+      execArgv: ["--no-force-async-hooks-checks", "--disable-warning=DEP0111", "--disable-warning=ExperimentalWarning"],
+      stdio: ["ignore", "pipe", "pipe", "ipc", "pipe", "pipe"],
       // In a group of its own: Ctrl-C and Jupyter's interrupts are for the front end, which knows what to make of them.
       detached: true,
     });
     (child.stdio[4] as Writable).on("error", () => undefined);
     const engine = new EngineProcess(child);
     await new Promise<void>((resolve, reject) => {
-      child.once("message", () => resolve());
+      engine.#ready = resolve;
       child.once("close", () => reject(new Error(`EngineProcess.start: the cell engine ended at once:\n${engine.#rawOutput}`)));
       child.once("error", reject);
     });
     return engine;
   }
 
-  get #ended(): boolean {
+  get #isGone(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
@@ -105,27 +129,28 @@ export class EngineProcess {
 
   /** Runs a cell; never rejects: what goes wrong arrives as an `error` event. */
   execute(code: string, options: ExecuteOptions): Promise<Execution> {
-    const id = ++this.#lastId;
-    this.#handlers.set(id, options.onEvent);
-    return new Promise((resolve) => {
-      const cell: PendingCell = { options, resolve, expired: false, failed: false };
-      this.#cells.set(id, cell);
-      if (this.#ended) return this.#died(this.#child.exitCode, this.#child.signalCode);
-      this.#send({ op: "execute", id, label: options.label, code, silent: options.silent ?? false, cellId: options.cellId });
-      if (options.timeoutMs !== undefined) this.#limit(cell, options.timeoutMs);
+    const { label, silent = false, cellId, onInput, timeoutMs = this.#timeoutMs } = options;
+    return this.#run(options, (id) => {
+      this.#send({ op: "execute", id, label, code, silent, cellId, allowInput: onInput !== undefined });
+      if (timeoutMs !== undefined) this.#limit(id, timeoutMs);
     });
   }
 
-  /** Interrupts the running cell, awaiting code and synchronous loops alike; without one, what an earlier cell left running. */
+  /** Passes on what the page says on a comm, and resolves when it has been dealt with. */
+  receiveComm(message: CommMessage, onEvent: ExecuteOptions["onEvent"]): Promise<Execution> {
+    return this.#run({ onEvent }, (id) => this.#send({ op: "comm", id, message }));
+  }
+
+  /** Interrupts the running cell, awaiting code and synchronous loops alike; without one, what earlier cells left running. */
   interrupt(reason = ""): void {
-    const cells = this.#cells.size > 0 ? this.#cells.keys() : [NO_CELL];
-    for (const id of cells) (this.#child.stdio[4] as Writable).write(`${id} ${reason.replaceAll("\n", " ")}\n`);
+    for (const id of this.#cells.size > 0 ? this.#cells.keys() : [this.#lastId])
+      (this.#child.stdio[4] as Writable).write(`${id} ${reason.replaceAll("\n", " ")}\n`);
   }
 
   /** @param cursor UTF-16 offset into `code` */
   async complete(code: string, cursor: number): Promise<Completion> {
     const answer = (await this.#ask({ op: "complete", id: 0, code, cursor })) as Completion | undefined;
-    return answer ?? { matches: [], start: cursor, end: cursor };
+    return answer ?? { matches: [], start: cursor, end: cursor, details: [] };
   }
 
   /** @param cursor UTF-16 offset into `code` */
@@ -137,10 +162,15 @@ export class EngineProcess {
     return ((await this.#ask({ op: "isComplete", id: 0, code })) as Completeness | undefined) ?? { status: "complete" };
   }
 
+  /** Open comms, all or those of one target. */
+  async commInfo(target?: string): Promise<CommInfo> {
+    return ((await this.#ask({ op: "comms", id: 0, target })) as CommInfo | undefined) ?? {};
+  }
+
   /** Ends the process; cells still running get no event. */
   async stop(): Promise<void> {
     this.#closing = true;
-    if (this.#ended) return;
+    if (this.#isGone) return;
     await new Promise<void>((resolve) => {
       this.#child.once("close", () => resolve());
       this.#child.kill("SIGKILL");
@@ -156,10 +186,21 @@ export class EngineProcess {
     }
   }
 
+  #run(options: PendingCell["options"], send: (id: number) => void): Promise<Execution> {
+    const id = ++this.#lastId;
+    this.#handlers.set(id, options.onEvent);
+    if (this.#handlers.size > MAX_REMEMBERED) this.#handlers.delete(this.#handlers.keys().next().value!);
+    return new Promise((resolve) => {
+      this.#cells.set(id, { options, resolve, startedAt: performance.now(), expired: false });
+      if (this.#isGone) return this.#died(this.#child.exitCode, this.#child.signalCode);
+      send(id);
+    });
+  }
+
   #ask(query: Query): Promise<unknown> {
     const id = ++this.#lastId;
     return new Promise((resolve) => {
-      if (this.#ended) return resolve(undefined);
+      if (this.#isGone) return resolve(undefined);
       this.#answers.set(id, resolve);
       this.#send({ ...query, id });
     });
@@ -170,40 +211,42 @@ export class EngineProcess {
     this.#child.send(request, () => undefined);
   }
 
-  #limit(cell: PendingCell, timeoutMs: number): void {
-    const { resolve } = cell;
-    const stop = setTimeout(() => {
+  /** @param timeoutMs since the cell's start; undefined lifts the limit */
+  #limit(id: number, timeoutMs: number | undefined): void {
+    const cell = this.#cells.get(id);
+    clearTimeout(cell?.timer);
+    if (!cell || timeoutMs === undefined) return;
+    const expire = (): void => {
       cell.expired = true;
       this.interrupt(`the cell ran longer than its limit of ${timeoutMs / 1000} s`);
-      kill = setTimeout(() => this.#child.kill("SIGKILL"), TIMEOUT_GRACE_MS);
-    }, timeoutMs);
-    let kill: NodeJS.Timeout | undefined;
-    Object.assign(cell, {
-      resolve: (execution: Execution) => {
-        clearTimeout(stop);
-        clearTimeout(kill);
-        resolve(execution);
-      },
-    });
+      cell.timer = setTimeout(() => this.#child.kill("SIGKILL"), TIMEOUT_GRACE_MS);
+    };
+    cell.timer = setTimeout(expire, timeoutMs - (performance.now() - cell.startedAt));
   }
 
   #receive(message: EngineMessage): void {
+    const cell = "id" in message ? this.#cells.get(message.id) : undefined;
     switch (message.op) {
-      case "event": {
-        const cell = this.#cells.get(message.id);
-        if (cell && message.event.type === "error") cell.failed = true;
+      case "ready":
+        this.#ready();
+        break;
+      case "event":
         this.#handlers.get(message.id)?.(message.event);
         break;
-      }
-      case "executed": {
-        const cell = this.#cells.get(message.id);
-        // The engine was interrupted while it told of the cell's end.
-        if (cell && !message.ok && !cell.failed) cell.options.onEvent({ type: "error", ...INTERRUPTED });
-        this.#cells.delete(message.id);
-        this.#forgetOldHandlers(message.id);
-        cell?.resolve({ ok: message.ok, died: false });
+      case "limit":
+        if (message.always) this.#timeoutMs = message.ms;
+        this.#limit(message.id, message.ms);
+        break;
+      case "input": {
+        const answered = cell?.options.onInput?.({ prompt: message.prompt, password: message.password });
+        void answered?.then((value) => this.#send({ op: "input", id: message.question, value }));
         break;
       }
+      case "executed":
+        clearTimeout(cell?.timer);
+        this.#cells.delete(message.id);
+        cell?.resolve({ ok: message.ok, died: false });
+        break;
       case "answer":
         this.#answers.get(message.id)?.(message.value);
         this.#answers.delete(message.id);
@@ -211,21 +254,21 @@ export class EngineProcess {
   }
 
   #died(code: number | null, signal: NodeJS.Signals | null): void {
-    for (const [id, { options, resolve, expired }] of this.#cells) {
+    const expired = [...this.#cells.values()].some((cell) => cell.expired);
+    const error = deathNotice(code, signal, expired, this.#rawOutput);
+    for (const [id, { options, resolve, timer }] of this.#cells) {
+      clearTimeout(timer);
       this.#cells.delete(id);
-      if (!this.#closing) options.onEvent({ type: "error", ...deathNotice(code, signal, expired, this.#rawOutput) });
+      if (!this.#closing) options.onEvent({ type: "error", ...error });
       resolve({ ok: false, died: true });
     }
     for (const answer of this.#answers.values()) answer(undefined);
     this.#answers.clear();
+    if (!this.#closing) this.#sayEnded(error);
   }
 
   #currentId(): number {
     return [...this.#cells.keys()][0] ?? this.#lastId;
-  }
-
-  #forgetOldHandlers(id: number): void {
-    for (const old of this.#handlers.keys()) if (old < id) this.#handlers.delete(old);
   }
 }
 
@@ -234,7 +277,9 @@ function deathNotice(code: number | null, signal: NodeJS.Signals | null, expired
   let evalue: string;
   if (expired) evalue = "the cell ran longer than its limit and could not be interrupted; its process was ended";
   else if (/heap out of memory|Allocation failed/.test(rawOutput)) evalue = "the cell ran out of memory and its process ended";
-  else if (signal) evalue = `the cell's process was ended by ${signal}`;
+  else if (signal === "SIGKILL") {
+    evalue = "the cell's process was ended by SIGKILL, as the system does when memory runs out";
+  } else if (signal) evalue = `the cell's process crashed in native code (${signal})`;
   else evalue = `the cell ended its process with exit code ${code}, for instance by process.exit(${code})`;
   return {
     ename,

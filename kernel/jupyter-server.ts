@@ -1,64 +1,50 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import * as zmq from "zeromq";
 import { EngineProcess } from "./engine-process.js";
-import { type ConnectionInfo, JupyterWire, type Message, PROTOCOL_VERSION } from "./jupyter-wire.js";
+import { History } from "./history.js";
+import { type Channel, openSockets, type Sockets } from "./jupyter-sockets.js";
+import { type ConnectionInfo, JupyterWire, type Message, PROTOCOL_VERSION, type Refusal } from "./jupyter-wire.js";
 import { LANGUAGE_INFO, TYPESCRIPT_VERSION } from "./language-info.js";
-import type { CellError, CellEvent } from "./messages.js";
+import type { CellError, CellEvent, CommMessage, InputQuestion } from "./messages.js";
 import { PACKAGE_ROOT, packageVersion } from "./package-root.js";
 
-/** Sends in order: a zeromq socket accepts only one message at a time. */
-class Outbox {
-  readonly #socket: { send(frames: Uint8Array[]): Promise<void> };
-  #tail: Promise<void> = Promise.resolve();
-
-  constructor(socket: { send(frames: Uint8Array[]): Promise<void> }) {
-    this.#socket = socket;
-  }
-
-  send(frames: Uint8Array[]): void {
-    this.#tail = this.#tail.then(() => this.#socket.send(frames)).catch(() => undefined);
-  }
-
-  drained(): Promise<void> {
-    return this.#tail;
-  }
-}
-
+type Content = Readonly<Record<string, unknown>>;
 type Reply = Record<string, unknown>;
 
-interface Channel {
-  readonly socket: zmq.Router;
-  readonly outbox: Outbox;
-}
-
-interface Sockets {
-  readonly shell: Channel;
-  readonly control: Channel;
-  readonly iopub: Outbox;
-  readonly all: readonly zmq.Socket[];
-}
+/** How long requests may be on their way that were sent together with one that failed. */
+const IN_FLIGHT_MS = 20;
+/** Messages that were dropped are reported no more often than this. */
+const REPORT_MS = 1_000;
 
 /** Jupyter front end of the cell engine: speaks the messaging protocol over ZeroMQ, runs cells in an engine process.
  *
  * This process only passes messages, so it answers while a cell computes; a cell that kills its engine gets an error
  * and the next cell a fresh engine. */
 export class JupyterServer {
+  readonly #connection: ConnectionInfo;
   readonly #wire: JupyterWire;
   readonly #sockets: Sockets;
   readonly #directory: string;
-  readonly #history: [session: number, line: number, input: string][] = [];
-  readonly #queue: { readonly channel: Channel; readonly message: Message }[] = [];
-  #engine: Promise<EngineProcess>;
+  readonly #history = new History();
+  readonly #queue: Message[] = [];
+  readonly #dropped: Record<Refusal, number> = { malformed: 0, forged: 0, replayed: 0 };
+  #reporting: NodeJS.Timeout | undefined;
+  #engine: Promise<EngineProcess> | undefined;
+  /** Answers the question that is being asked. */
+  #answer: ((value: string) => void) | undefined;
+  #questions: Promise<unknown> = Promise.resolve();
   #draining = false;
   #count = 0;
+  #hidden = 0;
+  /** The request whose outputs came last. */
+  #last: Message | undefined;
   #closed: () => void = () => undefined;
 
   private constructor(connection: ConnectionInfo, sockets: Sockets, directory: string) {
+    this.#connection = connection;
     this.#wire = new JupyterWire(connection.key);
     this.#sockets = sockets;
     this.#directory = directory;
-    this.#engine = this.#startEngine();
   }
 
   /** Serves one kernel until a client asks it to shut down.
@@ -66,9 +52,6 @@ export class JupyterServer {
    * @throws RangeError if the file asks for an address that other machines could reach */
   static async serve(connectionFile: string, directory: string = process.cwd()): Promise<void> {
     const connection = JSON.parse(readFileSync(connectionFile, "utf8")) as ConnectionInfo;
-    if (!/^(127\.\d+\.\d+\.\d+|localhost|::1)$/.test(connection.ip)) {
-      throw new RangeError(`serve: expected a loopback address, got ${connection.ip}; a kernel runs any code it is sent`);
-    }
     if (connection.signature_scheme && connection.signature_scheme !== "hmac-sha256") {
       throw new RangeError(`serve: expected signature scheme hmac-sha256, got ${connection.signature_scheme}`);
     }
@@ -85,35 +68,54 @@ export class JupyterServer {
     // A Jupyter that crashed cannot ask for a shutdown.
     const parent = process.ppid;
     setInterval(() => process.ppid !== parent && this.#closed(), 1_000).unref();
+    const { shell, control, stdin, iopub } = this.#sockets;
     this.#publish("status", { execution_state: "starting" }, undefined);
-    void this.#receive(this.#sockets.shell, (message) => this.#enqueue(this.#sockets.shell, message));
-    void this.#receive(this.#sockets.control, (message) => this.#handle(this.#sockets.control, message));
+    void this.#welcome();
+    void this.#receive(shell, (message) => this.#enqueue(message));
+    void this.#receive(control, (message) => void this.#handle(control, message));
+    void this.#receive(stdin, ({ header, content }) => {
+      if (header.msg_type === "input_reply") this.#answer?.(String(content.value ?? ""));
+    });
+    this.#startEngine().catch(() => undefined);
     await closed;
-    await Promise.all(
-      [this.#sockets.control.outbox, this.#sockets.shell.outbox, this.#sockets.iopub].map((box) => box.drained()),
-    );
-    await this.#engine.then((engine) => engine.stop()).catch(() => undefined);
-    for (const socket of this.#sockets.all) socket.close();
+    await Promise.all([control.outbox, shell.outbox, iopub].map((box) => box.drained()));
+    await this.#engine?.then((engine) => engine.stop()).catch(() => undefined);
+    this.#sockets.close();
   }
 
-  async #receive(channel: Channel, handle: (message: Message) => void | Promise<void>): Promise<void> {
+  /** Tells who listens to iopub that it is connected: what was published before, it has missed. */
+  async #welcome(): Promise<void> {
+    for await (const subscription of this.#sockets.subscriptions)
+      this.#publish("iopub_welcome", { subscription }, undefined, subscription);
+  }
+
+  async #receive(channel: Channel, handle: (message: Message) => void): Promise<void> {
     for await (const frames of channel.socket) {
       const message = this.#wire.decode(frames);
-      if (!message) process.stderr.write("tweedie: dropped a message that was not signed with this kernel's key\n");
-      else void handle(message);
+      if (typeof message === "string") this.#drop(message);
+      else handle(message);
     }
   }
 
+  #drop(refusal: Refusal): void {
+    this.#dropped[refusal]++;
+    this.#reporting ??= setTimeout(() => {
+      this.#reporting = undefined;
+      const counts = Object.entries(this.#dropped).map(([kind, count]) => `${count} ${kind}`);
+      process.stderr.write(`tweedie: messages dropped so far: ${counts.join(", ")}\n`);
+    }, REPORT_MS);
+  }
+
   /** Shell requests are answered in order, one after the other; shutdown does not wait for a busy cell. */
-  #enqueue(channel: Channel, message: Message): void {
-    if (message.header.msg_type === "shutdown_request") return void this.#handle(channel, message);
-    this.#queue.push({ channel, message });
+  #enqueue(message: Message): void {
+    if (message.header.msg_type === "shutdown_request") return void this.#handle(this.#sockets.shell, message);
+    this.#queue.push(message);
     if (!this.#draining) void this.#drain();
   }
 
   async #drain(): Promise<void> {
     this.#draining = true;
-    for (let next = this.#queue.shift(); next; next = this.#queue.shift()) await this.#handle(next.channel, next.message);
+    for (let next = this.#queue.shift(); next; next = this.#queue.shift()) await this.#handle(this.#sockets.shell, next);
     this.#draining = false;
   }
 
@@ -121,191 +123,193 @@ export class JupyterServer {
     const type = message.header.msg_type;
     this.#publish("status", { execution_state: "busy" }, message);
     try {
-      const reply = await this.#answer(type, message);
-      if (reply) channel.outbox.send(this.#wire.encode(type.replace(/_request$/, "_reply"), reply, message, message.identities));
+      const reply = await this.#respond(type, message);
+      if (reply) this.#reply(channel, message, reply);
     } catch (error) {
-      process.stderr.write(`tweedie: ${type} failed: ${error instanceof Error ? error.stack : error}\n`);
-      const content = { status: "error", ename: "KernelError", evalue: String(error), traceback: [String(error)] };
-      channel.outbox.send(this.#wire.encode(type.replace(/_request$/, "_reply"), content, message, message.identities));
+      const evalue = error instanceof Error ? error.message : String(error);
+      if (!(error instanceof TypeError)) process.stderr.write(`tweedie: ${type} failed: ${evalue}\n`);
+      this.#reply(channel, message, { status: "error", ename: "KernelError", evalue, traceback: [`KernelError: ${evalue}`] });
     } finally {
       this.#publish("status", { execution_state: "idle" }, message);
     }
     if (type === "shutdown_request") this.#closed();
   }
 
-  async #answer(type: string, message: Message): Promise<Reply | undefined> {
+  async #respond(type: string, message: Message): Promise<Reply | undefined> {
     const { content } = message;
     switch (type) {
       case "kernel_info_request":
         return kernelInfo();
+      case "connect_request":
+        return { status: "ok", ...portsOf(this.#connection) };
       case "execute_request":
         return this.#execute(message);
-      case "complete_request": {
-        const { code, cursor } = codeAndCursor(content);
-        const { matches, start, end } = await (await this.#engine).complete(code, cursor);
-        return {
-          status: "ok",
-          matches,
-          cursor_start: codePoints(code, start),
-          cursor_end: codePoints(code, end),
-          metadata: {},
-        };
-      }
+      case "complete_request":
+        return this.#complete(content);
       case "inspect_request": {
         const { code, cursor } = codeAndCursor(content);
-        const text = await (await this.#engine).inspect(code, cursor);
+        const text = await (await this.#startEngine()).inspect(code, cursor);
         return { status: "ok", found: text !== undefined, data: text === undefined ? {} : { "text/plain": text }, metadata: {} };
       }
       case "is_complete_request":
-        return { ...(await (await this.#engine).isComplete(String(content.code))) };
+        return { ...(await (await this.#startEngine()).isComplete(codeOf(content))) };
       case "history_request":
-        return { status: "ok", history: this.#recall(content) };
-      case "comm_info_request":
-        return { status: "ok", comms: {} };
+        return { status: "ok", history: this.#history.recall(content) };
+      case "comm_info_request": {
+        const target = typeof content.target_name === "string" ? content.target_name : undefined;
+        return { status: "ok", comms: await (await this.#startEngine()).commInfo(target) };
+      }
       case "comm_open":
-        // Nobody here listens to comms yet; closing tells the client so.
-        this.#publish("comm_close", { comm_id: content.comm_id, data: {} }, message);
+      case "comm_msg":
+      case "comm_close":
+        await (await this.#startEngine()).receiveComm(commMessage(type, content), this.#publisher(message));
         return undefined;
       case "interrupt_request":
         this.#interrupt();
         return { status: "ok" };
-      case "shutdown_request":
-        return { status: "ok", restart: content.restart === true };
+      case "shutdown_request": {
+        const reply = { status: "ok", restart: content.restart === true };
+        this.#publish("shutdown_reply", reply, message);
+        return reply;
+      }
+      case "debug_request":
+        return {
+          type: "response",
+          seq: 0,
+          request_seq: content.seq ?? 0,
+          success: false,
+          command: String(content.command ?? ""),
+          message: "this kernel has no debugger; console.log and a cell of its own for each step show what happens",
+          body: {},
+        };
       default:
-        return undefined;
+        if (!type.endsWith("_request")) return undefined;
+        throw new TypeError(
+          `expected a request of Jupyter's messaging protocol ${PROTOCOL_VERSION}, got ${JSON.stringify(type)}`,
+        );
     }
   }
 
+  /** The engine, a new one where the last has ended or could not be started. */
   #startEngine(): Promise<EngineProcess> {
-    const engine = EngineProcess.start(this.#directory);
-    // A failure is told to each request that needs the engine.
-    engine.catch(() => undefined);
-    return engine;
+    if (this.#engine) return this.#engine;
+    const starting = EngineProcess.start(this.#directory);
+    this.#engine = starting;
+    const forget = (): void => {
+      if (this.#engine === starting) this.#engine = undefined;
+    };
+    starting
+      .then(({ ended }) => ended)
+      .then((error) => {
+        forget();
+        // Whoever is running a cell is told by that cell.
+        if (!this.#draining) this.#publish("stream", { name: "stderr", text: `${error.traceback.join("\n")}\n` }, this.#last);
+        this.#startEngine().catch(() => undefined);
+      }, forget);
+    return starting;
   }
 
   async #execute(message: Message): Promise<Reply> {
-    const {
-      code,
-      silent = false,
-      store_history = !silent,
-      stop_on_error = true,
-      user_expressions,
-    } = message.content as {
-      code: string;
-      silent?: boolean;
-      store_history?: boolean;
-      stop_on_error?: boolean;
-      user_expressions?: Record<string, string>;
-    };
-    if (store_history && !silent) this.#history.push([0, ++this.#count, code]);
-    const count = this.#count;
+    const { content } = message;
+    const code = codeOf(content);
+    const silent = content.silent === true;
+    const stored = !silent && content.store_history !== false;
+    const count = stored ? ++this.#count : this.#count;
+    const remember = stored ? this.#history.add(count, code) : () => undefined;
     if (!silent) this.#publish("execute_input", { code, execution_count: count }, message);
 
     let failure: CellError | undefined;
+    const publish = this.#publisher(message, count);
     const onEvent = (event: CellEvent): void => {
-      const { type, ...content } = event;
-      if (type === "error") failure = content as CellError;
-      if (silent && type !== "error") return;
-      this.#publish(type, type === "execute_result" ? { ...content, execution_count: count } : content, message);
+      if (event.type === "error") failure = event;
+      if (event.type === "execute_result") remember(String(event.data["text/plain"] ?? ""));
+      if (!silent) publish(event);
     };
-    const engine = await this.#engine;
+    const engine = await this.#startEngine();
     const cellId = typeof message.metadata.cellId === "string" ? message.metadata.cellId : undefined;
-    const { ok, died } = await engine.execute(code, { label: `cell[${count}]`, onEvent, silent, cellId });
-    if (died) this.#engine = this.#startEngine();
-    if (ok) {
-      return {
-        status: "ok",
-        execution_count: count,
-        payload: [],
-        user_expressions: await this.#evaluateAll(engine, user_expressions),
-      };
+    // What is not counted must not be taken for the cell that has the number.
+    const label = stored ? `cell[${count}]` : `hidden[${++this.#hidden}]`;
+    const onInput = content.allow_stdin === true ? (question: InputQuestion) => this.#ask(question, message) : undefined;
+    const { ok, died } = await engine.execute(code, { label, onEvent, silent, cellId, onInput });
+    // What it has asked last may never have been answered.
+    this.#questions = Promise.resolve();
+    this.#answer = undefined;
+    if (died) this.#engine = undefined;
+    if (!ok) {
+      if (content.stop_on_error !== false) await this.#abortQueued();
+      const { ename, evalue, traceback } = failure!;
+      return { status: "error", execution_count: count, ename, evalue, traceback };
     }
-    if (stop_on_error) await this.#abortQueued();
-    return { status: "error", execution_count: count, ...failure };
+    const user_expressions = await this.#evaluateAll(engine, content.user_expressions);
+    return { status: "ok", execution_count: count, payload: [], user_expressions };
   }
 
   /** A failed cell takes the cells queued behind it along, as Jupyter expects. */
   async #abortQueued(): Promise<void> {
-    // Requests that were sent together with the failed one may still be on their way out of the socket.
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    const aborted = this.#queue.filter(({ message }) => message.header.msg_type === "execute_request");
-    const kept = this.#queue.filter(({ message }) => message.header.msg_type !== "execute_request");
-    this.#queue.splice(0, this.#queue.length, ...kept);
-    for (const { channel, message } of aborted) {
+    await new Promise((resolve) => setTimeout(resolve, IN_FLIGHT_MS));
+    const isCell = ({ header }: Message): boolean => header.msg_type === "execute_request";
+    const aborted = this.#queue.filter(isCell);
+    this.#queue.splice(0, this.#queue.length, ...this.#queue.filter((message) => !isCell(message)));
+    for (const message of aborted) {
       this.#publish("status", { execution_state: "busy" }, message);
-      const content = { status: "aborted", execution_count: this.#count };
-      channel.outbox.send(this.#wire.encode("execute_reply", content, message, message.identities));
+      this.#reply(this.#sockets.shell, message, { status: "aborted", execution_count: this.#count });
       this.#publish("status", { execution_state: "idle" }, message);
     }
   }
 
-  async #evaluateAll(engine: EngineProcess, expressions: Record<string, string> = {}): Promise<Reply> {
+  async #evaluateAll(engine: EngineProcess, expressions: unknown): Promise<Reply> {
     const values: Reply = {};
-    for (const [name, code] of Object.entries(expressions)) {
+    for (const [name, code] of Object.entries(typeof expressions === "object" && expressions ? expressions : {})) {
       values[name] = { status: "ok", data: {}, metadata: {} };
-      const onEvent = (event: CellEvent): void => {
-        const { type, ...content } = event;
+      const onEvent = ({ type, ...content }: CellEvent): void => {
         if (type === "execute_result") values[name] = { status: "ok", ...content };
         if (type === "error") values[name] = { status: "error", ...content };
       };
-      await engine.execute(code, { label: "expression", onEvent });
+      await engine.execute(String(code), { label: "expression", onEvent });
     }
     return values;
   }
 
-  #recall({ hist_access_type, n, start = 0, stop, output = false, pattern }: Readonly<Record<string, unknown>>): unknown[] {
-    let entries = this.#history;
-    if (hist_access_type === "range") {
-      const end = typeof stop === "number" ? stop : Number.POSITIVE_INFINITY;
-      entries = entries.filter(([, line]) => line >= Number(start) && line < end);
-    }
-    if (hist_access_type === "search" && typeof pattern === "string") {
-      const glob = new RegExp(
-        `^${pattern
-          .replace(/[\\^$+.()|{}[\]]/g, "\\$&")
-          .replaceAll("*", "[^]*")
-          .replaceAll("?", "[^]")}$`,
-      );
-      entries = entries.filter(([, , input]) => glob.test(input));
-    }
-    if (hist_access_type !== "range" && typeof n === "number") entries = entries.slice(-n);
-    return output ? entries.map(([session, line, input]) => [session, line, [input, null]]) : entries;
+  /** Asks the person at the client that sent the cell, one question at a time. */
+  #ask({ prompt, password }: InputQuestion, cell: Message): Promise<string> {
+    const asked = this.#questions.then(
+      () =>
+        new Promise<string>((resolve) => {
+          this.#answer = resolve;
+          this.#sockets.stdin.outbox.send(this.#wire.encode("input_request", { prompt, password }, cell, cell.identities));
+        }),
+    );
+    this.#questions = asked;
+    return asked;
+  }
+
+  async #complete(content: Content): Promise<Reply> {
+    const { code, cursor } = codeAndCursor(content);
+    const { matches, start, end, details } = await (await this.#startEngine()).complete(code, cursor);
+    const [cursor_start, cursor_end] = [codePoints(code, start), codePoints(code, end)];
+    const types = details.map((detail) => ({ start: cursor_start, end: cursor_end, ...detail }));
+    return { status: "ok", matches, cursor_start, cursor_end, metadata: { _jupyter_types_experimental: types } };
   }
 
   #interrupt(): void {
-    void this.#engine.then((engine) => engine.interrupt()).catch(() => undefined);
+    this.#engine?.then((engine) => engine.interrupt()).catch(() => undefined);
   }
 
-  #publish(type: string, content: object, parent: Message | undefined): void {
-    this.#sockets.iopub.send(this.#wire.encode(type, content, parent, [Buffer.from(type)]));
+  /** Publishes what a cell, or the answer to a comm, makes visible. */
+  #publisher(message: Message, count: number = this.#count): (event: CellEvent) => void {
+    this.#last = message;
+    return ({ type, ...content }) =>
+      this.#publish(type, type === "execute_result" ? { ...content, execution_count: count } : content, message);
   }
-}
 
-async function openSockets(connection: ConnectionInfo): Promise<Sockets> {
-  const shell = new zmq.Router();
-  const control = new zmq.Router();
-  const stdin = new zmq.Router();
-  // Without a limit nothing is dropped when a cell prints faster than a client reads.
-  const iopub = new zmq.Publisher({ sendHighWaterMark: 0, linger: 1_000 });
-  const heartbeat = new zmq.Reply();
-  const address = (port: number): string =>
-    `${connection.transport}://${connection.ip.includes(":") ? `[${connection.ip}]` : connection.ip}:${port}`;
-  await Promise.all([
-    shell.bind(address(connection.shell_port)),
-    control.bind(address(connection.control_port)),
-    iopub.bind(address(connection.iopub_port)),
-    stdin.bind(address(connection.stdin_port)),
-    heartbeat.bind(address(connection.hb_port)),
-  ]);
-  void (async () => {
-    for await (const frames of heartbeat) await heartbeat.send(frames);
-  })();
-  return {
-    shell: { socket: shell, outbox: new Outbox(shell) },
-    control: { socket: control, outbox: new Outbox(control) },
-    iopub: new Outbox(iopub),
-    all: [shell, control, stdin, iopub, heartbeat],
-  };
+  #publish(type: string, content: object, parent: Message | undefined, topic: string = type): void {
+    this.#sockets.iopub.send(this.#wire.encode(type, content, parent, [Buffer.from(topic)]));
+  }
+
+  #reply(channel: Channel, to: Message, content: Reply): void {
+    const type = to.header.msg_type.replace(/_request$/, "_reply");
+    channel.outbox.send(this.#wire.encode(type, content, to, to.identities));
+  }
 }
 
 function kernelInfo(): Reply {
@@ -316,18 +320,37 @@ function kernelInfo(): Reply {
     implementation: "tweedie",
     implementation_version: version,
     language_info: LANGUAGE_INFO,
-    banner: `tweedie ${version}: TypeScript ${TYPESCRIPT_VERSION} on Node.js ${process.version}`,
+    banner: `tweedie ${version}: TypeScript ${TYPESCRIPT_VERSION} on Node.js ${process.version}; %magics lists the magics`,
+    debugger: false,
     help_links: [{ text: "TypeScript handbook", url: "https://www.typescriptlang.org/docs/handbook/intro.html" }],
   };
 }
 
+function portsOf({ shell_port, iopub_port, stdin_port, hb_port, control_port }: ConnectionInfo): Reply {
+  return { shell_port, iopub_port, stdin_port, hb_port, control_port };
+}
+
+function codeOf({ code }: Content): string {
+  if (typeof code === "string") return code;
+  throw new TypeError(`expected content.code to be text, got ${JSON.stringify(code) ?? "nothing"}`);
+}
+
 /** Jupyter counts cursor positions in code points, JavaScript in UTF-16 units. */
-function codeAndCursor(content: Readonly<Record<string, unknown>>): { code: string; cursor: number } {
-  const code = String(content.code ?? "");
-  const points = typeof content.cursor_pos === "number" ? content.cursor_pos : Number.POSITIVE_INFINITY;
+function codeAndCursor(content: Content): { code: string; cursor: number } {
+  const code = codeOf(content);
+  const points = typeof content.cursor_pos === "number" ? Math.max(0, content.cursor_pos) : Number.POSITIVE_INFINITY;
   return { code, cursor: [...code].slice(0, points).join("").length };
 }
 
 function codePoints(code: string, offset: number): number {
   return [...code.slice(0, offset)].length;
+}
+
+function commMessage(type: CommMessage["type"], { comm_id, target_name, data }: Content): CommMessage {
+  return {
+    type,
+    comm_id: String(comm_id),
+    ...(target_name !== undefined && { target_name: String(target_name) }),
+    data: (typeof data === "object" && data ? data : {}) as Record<string, unknown>,
+  };
 }

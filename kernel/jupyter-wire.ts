@@ -30,7 +30,10 @@ export interface Message {
   readonly content: Readonly<Record<string, unknown>>;
 }
 
-export const PROTOCOL_VERSION = "5.3";
+/** Why a message is dropped. */
+export type Refusal = "malformed" | "forged" | "replayed";
+
+export const PROTOCOL_VERSION = "5.4";
 
 const DELIMITER = Buffer.from("<IDS|MSG>");
 /** Signatures remembered in order to drop replayed messages, as Jupyter itself does. */
@@ -48,22 +51,25 @@ export class JupyterWire {
     this.#key = key;
   }
 
-  /** @returns undefined for a message that is malformed, forged or replayed, which is to be dropped */
-  decode(frames: readonly Uint8Array[]): Message | undefined {
+  /** @returns why the message is to be dropped, where it is none of this kernel's clients' */
+  decode(frames: readonly Uint8Array[]): Message | Refusal {
     const at = frames.findIndex((frame) => DELIMITER.equals(frame));
     const [signature, ...parts] = at < 0 ? [] : frames.slice(at + 1).map((frame) => Buffer.from(frame));
-    if (!signature || parts.length < 4) return undefined;
+    if (!signature || parts.length < 4) return "malformed";
     if (this.#key !== "") {
-      const hex = signature.toString("latin1");
-      const expected = Buffer.from(this.#sign(parts));
-      if (signature.length !== expected.length || !timingSafeEqual(signature, expected) || this.#seen.has(hex)) return undefined;
-      this.#remember(hex);
+      // Buffers that follow the four parts are not signed.
+      const expected = Buffer.from(this.#sign(parts.slice(0, 4)));
+      if (signature.length !== expected.length || !timingSafeEqual(signature, expected)) return "forged";
+      // Not by message id: jupyter_client's managers and clients number their messages alike.
+      if (this.#seen.has(signature.toString("latin1"))) return "replayed";
+      this.#remember(signature.toString("latin1"));
     }
     try {
-      const [header, , metadata, content] = parts.map((part) => JSON.parse(part.toString()) as unknown);
-      return { identities: frames.slice(0, at), header, metadata, content } as Message;
+      const [header, , metadata, content] = parts.slice(0, 4).map((part) => JSON.parse(part.toString()) as unknown);
+      if (!isHeader(header) || !isRecord(metadata) || !isRecord(content)) return "malformed";
+      return { identities: frames.slice(0, at), header, metadata, content };
     } catch {
-      return undefined;
+      return "malformed";
     }
   }
 
@@ -90,4 +96,12 @@ export class JupyterWire {
     this.#seen.add(signature);
     if (this.#seen.size > MAX_REMEMBERED) this.#seen.delete(this.#seen.values().next().value!);
   }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isHeader(value: unknown): value is Header {
+  return isRecord(value) && typeof value.msg_id === "string" && typeof value.msg_type === "string";
 }

@@ -105,11 +105,11 @@ export function formatNotebook(notebook: Notebook): string {
   return `${JSON.stringify({ cells, metadata, nbformat, nbformat_minor }, null, 1)}\n`;
 }
 
-/** Writes all of the text or, when interrupted, none of it. */
-export function writeFileAtomic(file: string, text: string): void {
+/** Writes all of the content or, when interrupted, none of it. */
+export function writeFileAtomic(file: string, content: string | Uint8Array): void {
   const temporary = `${file}.${process.pid}.tmp`;
   try {
-    writeFileSync(temporary, text, { flush: true });
+    writeFileSync(temporary, content, { flush: true });
     renameSync(temporary, file);
   } catch (error) {
     rmSync(temporary, { force: true });

@@ -1,3 +1,4 @@
+import type { Comms } from "./comms.js";
 import type { MimeBundle } from "./messages.js";
 
 /** Where the cell engine leaves itself for the library: `globalThis[NOTEBOOK_RUNTIME]`. */
@@ -19,8 +20,10 @@ export interface NotebookRuntime {
   display(display: Display, update?: boolean): void;
   /** Clears the current cell's outputs; with `wait`, only when the next output arrives. */
   clear(wait?: boolean): void;
-  /** Aborted when the current cell is interrupted. */
+  /** Aborted when the cell on whose behalf the caller runs is interrupted. */
   readonly signal: AbortSignal | undefined;
+  /** Lines to code in the page. */
+  readonly comms: Pick<Comms, "register" | "open">;
   /** What is already in this document, for instance `"plotly-loaded"`. */
   readonly documentState: Map<string, unknown>;
 }

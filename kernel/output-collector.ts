@@ -45,7 +45,12 @@ export class OutputCollector {
         this.#clearIfAsked(cell);
         const { type: _, ...error } = event;
         cell.outputs.push({ output_type: "error", ...error });
+        return;
       }
+      case "comm_open":
+      case "comm_msg":
+      case "comm_close":
+      // Nothing of a conversation with a page stays in the notebook.
     }
   }
 

@@ -2,160 +2,169 @@ import path from "node:path";
 import { EngineProcess } from "./engine-process.js";
 import { LANGUAGE_INFO } from "./language-info.js";
 import type { CellError, CellEvent } from "./messages.js";
-import { type CodeCell, type Notebook, newCellId } from "./notebook-format.js";
+import type { CodeCell, Notebook } from "./notebook-format.js";
 import { OutputCollector } from "./output-collector.js";
+import { hasTag, injectParameters } from "./parameters.js";
+import { cellTitle, secondsOf, timed } from "./run-record.js";
+import { secondsLeft } from "./time-left.js";
 
 export interface RunOptions {
   /** Folder in which the cells run, usually the notebook's own. */
   readonly directory: string;
   /** Limit per cell. */
   readonly timeoutMs?: number | undefined;
-  /** Values for the variables of the cell tagged `parameters`. */
+  /** Limit for the whole notebook. */
+  readonly notebookTimeoutMs?: number | undefined;
+  /** Goes on behind cells that fail. */
+  readonly allowErrors?: boolean;
+  /** Values for variables that the notebook declares as parameters (see `parameterCell`). */
   readonly parameters?: Readonly<Record<string, unknown>>;
-  /** Stops the run; the notebook is then left as it was at that moment. */
+  /** Stops the run: the running cell is interrupted, the cells behind it stay without outputs. */
   readonly signal?: AbortSignal;
+  /** The notebook as an earlier run wrote it: tells how long cells take. */
+  readonly earlier?: Notebook | undefined;
   readonly progress?: RunProgress;
 }
 
 /** What a run tells whoever watches it. `number` counts code cells from 1. */
 export interface RunProgress {
-  cellStarted?(cell: { readonly number: number; readonly of: number; readonly source: string }): void;
-  cellEvent?(event: CellEvent): void;
-  cellEnded?(cell: { readonly number: number; readonly ok: boolean; readonly seconds: number }): void;
+  cellStarted?(cell: RunningCell): void;
+  cellEvent?(event: CellEvent, number: number): void;
+  cellEnded?(cell: CellReport): void;
+}
+
+export interface RunningCell {
+  readonly number: number;
+  readonly of: number;
+  readonly source: string;
+  /** Until the notebook's end, this cell included; undefined while nothing is known. */
+  readonly secondsLeft: number | undefined;
+}
+
+export type RunStatus = "ok" | "failed" | "timeout" | "interrupted";
+
+export interface CellReport {
+  readonly number: number;
+  readonly title: string;
+  /** `allowed`: it failed, and was allowed to; `skipped`: an earlier one ended the run. */
+  readonly status: RunStatus | "allowed" | "skipped";
+  readonly seconds: number;
+  readonly error?: CellError;
 }
 
 export interface RunReport {
-  /** The notebook with its outputs; cells behind a failed one are left without. */
+  /** The notebook with its outputs; cells behind the one that ended the run are left without. */
   readonly notebook: Notebook;
-  readonly cells: number;
+  readonly status: RunStatus;
+  /** All code cells that are not empty. */
+  readonly cells: readonly CellReport[];
   readonly seconds: number;
-  readonly failure?: CellFailure;
 }
 
-/** The cell that ended a run. */
-export interface CellFailure {
-  readonly number: number;
-  readonly source: string;
-  readonly error: CellError;
-}
+/** How long an interrupted cell may take to end before its process is ended. */
+const GRACE_MS = 3_000;
 
 /** Runs a notebook from top to bottom in a fresh engine process and stops at the first cell that fails.
- * @throws RangeError for parameters that the cell tagged `parameters` does not declare
- * @throws the signal's reason when stopped */
+ *
+ * A cell tagged `raises-exception` may fail, as in nbclient. Time limits and the end of the process end every run.
+ * @throws RangeError for parameters that the notebook does not declare */
 export async function runNotebook(notebook: Notebook, options: RunOptions): Promise<RunReport> {
-  const { signal, progress, timeoutMs } = options;
+  const { signal } = options;
   const started = performance.now();
-  const seconds = (since: number): number => (performance.now() - since) / 1000;
   const executed = freshCopy(notebook, options.parameters ?? {});
-  const cells = executed.cells.filter((cell) => cell.cell_type === "code");
-  const outputs = new OutputCollector();
-  let failure: CellFailure | undefined;
+  const code = executed.cells.filter((cell) => cell.cell_type === "code");
+  const cells = code.map((cell, index) => ({ cell, number: index + 1 })).filter(({ cell }) => cell.source.trim() !== "");
+  const usual = secondsOf(options.earlier, executed);
+  const reports: CellReport[] = [];
+  let status: RunStatus = signal?.aborted ? "interrupted" : "ok";
 
-  signal?.throwIfAborted();
   const engine = await EngineProcess.start(path.resolve(options.directory));
-  const stop = (): void => void engine.stop();
-  signal?.addEventListener("abort", stop);
+  const halt = new Halt(engine);
+  const interrupt = (): void => halt.now("interrupted", "the run was interrupted");
+  signal?.addEventListener("abort", interrupt);
+  if (options.notebookTimeoutMs !== undefined) halt.after(options.notebookTimeoutMs);
   try {
-    for (const [index, cell] of cells.entries()) {
-      const number = index + 1;
-      signal?.throwIfAborted();
-      if (cell.source.trim() === "") continue;
-      progress?.cellStarted?.({ number, of: cells.length, source: cell.source });
-      cell.execution_count = number;
-      let error: CellError | undefined;
-      const onEvent = (event: CellEvent): void => {
-        outputs.add(cell, event);
-        if (event.type === "error") error = event;
-        progress?.cellEvent?.(event);
-      };
-      const cellStarted = performance.now();
-      const { ok } = await engine.execute(cell.source, { label: `cell[${number}]`, onEvent, timeoutMs });
-      signal?.throwIfAborted();
-      progress?.cellEnded?.({ number, ok, seconds: seconds(cellStarted) });
-      if (!ok) {
-        failure = { number, source: cell.source, error: error! };
-        break;
+    const outputs = new OutputCollector();
+    for (const { cell, number } of cells) {
+      if (halt.reason) status = halt.reason.status;
+      if (status !== "ok") {
+        reports.push({ number, title: cellTitle(cell.source), status: "skipped", seconds: 0 });
+        continue;
       }
+      const left = secondsLeft(cells.map(({ cell }, index) => ({ usual: usual.get(cell), taken: reports[index]?.seconds })));
+      options.progress?.cellStarted?.({ number, of: code.length, source: cell.source, secondsLeft: left });
+      const report = await runCell(engine, cell, { number, halt, outputs, options });
+      reports.push(report);
+      options.progress?.cellEnded?.(report);
+      if (report.status !== "allowed" && report.status !== "skipped") status = report.status;
     }
   } finally {
-    signal?.removeEventListener("abort", stop);
+    signal?.removeEventListener("abort", interrupt);
+    halt.clear();
     await engine.stop();
   }
-  return { notebook: executed, cells: cells.length, seconds: seconds(started), ...(failure && { failure }) };
+  return { notebook: executed, status, cells: reports, seconds: (performance.now() - started) / 1000 };
 }
 
-/** Reads `name=value`; the value is JSON where it parses as such, else text.
- * @throws RangeError if `name` cannot be the name of a variable */
-export function parseParameter(text: string): [name: string, value: unknown] {
-  const at = text.indexOf("=");
-  const name = text.slice(0, at);
-  if (at < 0 || !isVariableName(name)) {
-    throw new RangeError(`parameters: expected name=value with the name of a variable, got ${JSON.stringify(text)}`);
+/** Ends a run from outside: its running cell is interrupted, and its process ended if that does not help. */
+class Halt {
+  reason: { readonly status: "timeout" | "interrupted"; readonly error: CellError } | undefined;
+  readonly #engine: EngineProcess;
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(engine: EngineProcess) {
+    this.#engine = engine;
   }
-  const value = text.slice(at + 1);
-  try {
-    return [name, JSON.parse(value)];
-  } catch {
-    return [name, value];
+
+  now(status: "timeout" | "interrupted", evalue: string): void {
+    this.reason ??= { status, error: { ename: "Interrupted", evalue, traceback: [`Interrupted: ${evalue}`] } };
+    this.#engine.interrupt(evalue);
+    this.#timers.push(setTimeout(() => void this.#engine.stop(), GRACE_MS));
+  }
+
+  after(ms: number): void {
+    const reason = `the notebook ran longer than its limit of ${ms / 1000} s`;
+    this.#timers.push(setTimeout(() => this.now("timeout", reason), ms));
+  }
+
+  clear(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
   }
 }
 
-function isVariableName(name: string): boolean {
-  if (!/^[A-Za-z_$][\w$]*$/.test(name)) return false;
-  try {
-    // Knows the reserved words; the pattern above has made sure that nothing else can be in there.
-    new Function(`"use strict"; let ${name};`);
-    return true;
-  } catch {
-    return false;
-  }
+interface CellRun {
+  readonly number: number;
+  readonly halt: Halt;
+  readonly outputs: OutputCollector;
+  readonly options: RunOptions;
+}
+
+async function runCell(engine: EngineProcess, cell: CodeCell, { number, halt, outputs, options }: CellRun): Promise<CellReport> {
+  cell.execution_count = number;
+  let error: CellError | undefined;
+  const onEvent = (event: CellEvent): void => {
+    outputs.add(cell, event);
+    if (event.type === "error") error = event;
+    options.progress?.cellEvent?.(event, number);
+  };
+  const from = new Date();
+  const { timeoutMs } = options;
+  const { ok, died } = await engine.execute(cell.source, { label: `cell[${number}]`, cellId: cell.id, onEvent, timeoutMs });
+  const report = { number, title: cellTitle(cell.source), seconds: timed(cell, from, new Date()) };
+  if (ok) return { ...report, status: "ok" };
+  // A process that had to be killed says nothing more.
+  if (!error && halt.reason) onEvent({ type: "error", ...halt.reason.error });
+  if (halt.reason) return { ...report, status: halt.reason.status, error: error! };
+  const late = ["Interrupted", "EngineDied"].includes(error!.ename) && error!.evalue.includes("ran longer than its limit");
+  const allowed = !late && !died && (options.allowErrors === true || hasTag(cell, "raises-exception"));
+  return { ...report, status: late ? "timeout" : allowed ? "allowed" : "failed", error: error! };
 }
 
 function freshCopy(notebook: Notebook, parameters: Readonly<Record<string, unknown>>): Notebook {
   const copy = structuredClone(notebook);
-  copy.cells = copy.cells.filter((cell) => !tagged(cell, INJECTED));
   for (const cell of copy.cells) if (cell.cell_type === "code") Object.assign(cell, { execution_count: null, outputs: [] });
   copy.metadata.kernelspec ??= { name: "tweedie", display_name: "TypeScript (tweedie)", language: "typescript" };
   copy.metadata.language_info = LANGUAGE_INFO;
-  const names = Object.keys(parameters);
-  if (names.length > 0) {
-    const defaults = copy.cells.findIndex((cell) => tagged(cell, "parameters"));
-    checkParameters(names, copy.cells[defaults]?.source);
-    // Behind the cell with the defaults, as papermill does it.
-    copy.cells.splice(defaults + 1, 0, {
-      cell_type: "code",
-      id: newCellId(),
-      metadata: { tags: [INJECTED] },
-      source: ["// Parameters of this run", ...names.map((name) => `let ${name} = ${JSON.stringify(parameters[name])};`)].join(
-        "\n",
-      ),
-      execution_count: null,
-      outputs: [],
-    } satisfies CodeCell);
-  }
+  injectParameters(copy, parameters);
   return copy;
-}
-
-/** A parameter that no cell reads would change nothing, silently.
- * @param defaults source of the cell tagged `parameters` */
-function checkParameters(names: readonly string[], defaults: string | undefined): void {
-  const list = names.join(", ");
-  if (defaults === undefined) {
-    throw new RangeError(
-      `runNotebook: expected a cell tagged "parameters" that declares ${list}, got none; give the cell with the defaults that tag`,
-    );
-  }
-  const declared: string[] = defaults.match(/[A-Za-z_$][\w$]*/g) ?? [];
-  const wrong = names.find((name) => !isVariableName(name) || !declared.includes(name));
-  if (wrong !== undefined) {
-    throw new RangeError(
-      `runNotebook: expected parameters that the cell tagged "parameters" declares, got ${JSON.stringify(wrong)}; the cell is\n${defaults}`,
-    );
-  }
-}
-
-const INJECTED = "injected-parameters";
-
-function tagged(cell: Notebook["cells"][number], tag: string): boolean {
-  return cell.cell_type === "code" && Array.isArray(cell.metadata.tags) && cell.metadata.tags.includes(tag);
 }

@@ -8,6 +8,10 @@
 import { createRequire, Module } from "node:module";
 import path from "node:path";
 import ts from "typescript";
+import { cellOptions } from "./cell-options.js";
+import { stampOf } from "./file-stamp.js";
+import { interruptibleAwaits } from "./interruptible-awaits.js";
+import type { CompletionDetail } from "./messages.js";
 import { PACKAGE_ROOT, packageVersion } from "./package-root.js";
 
 export interface Position {
@@ -32,8 +36,6 @@ export interface Conversion {
   readonly diagnostics: readonly CellDiagnostic[];
   readonly lastExpressionVar?: string;
   readonly hasToplevelAwait?: boolean;
-  /** JavaScript of local files the cell imports. */
-  readonly sideOutputs?: readonly { readonly path: string; readonly data: string }[];
 }
 
 export interface Converter {
@@ -43,7 +45,12 @@ export interface Converter {
     previousDeclarations: string,
     code: string,
     position: number,
-  ): { readonly start: number; readonly end: number; readonly candidates: readonly string[] };
+  ): {
+    readonly start: number;
+    readonly end: number;
+    readonly candidates: readonly string[];
+    readonly original?: { readonly describe: (name: string) => CompletionDetail | undefined } | undefined;
+  };
   close(): void;
 }
 
@@ -66,7 +73,7 @@ export const TSLAB_VERSION = "1.0.22";
 
 const FORK = "@tslab/typescript-for-tslab";
 
-type LooseFunction = (...args: never[]) => unknown;
+type CompletionInfo = ts.CompletionInfo & { readonly entries: readonly { readonly symbol?: ts.Symbol }[] };
 
 /** Internals of TypeScript 5.9 that stand in for functions that only the fork exports. */
 interface TypeScriptInternals {
@@ -80,9 +87,9 @@ interface TypeScriptInternals {
       file: ts.SourceFile,
       enclosing: ts.Node | undefined,
       location: ts.Node,
-    ): { displayParts: unknown; documentation: unknown; tags: unknown };
+    ): { displayParts: ts.SymbolDisplayPart[]; documentation: ts.SymbolDisplayPart[]; tags: unknown };
   };
-  readonly Completions: { readonly getCompletionsAtPosition: LooseFunction };
+  readonly Completions: { readonly getCompletionsAtPosition: (...args: unknown[]) => CompletionInfo | undefined };
 }
 
 /** Names whose absence from `typescript` or `tslab` would break the kernel; the contract test goes through them. */
@@ -96,21 +103,6 @@ export const TYPESCRIPT_INTERNALS: readonly string[] = [
   "findPrecedingToken",
   "findNextToken",
 ];
-
-const CELL_OPTIONS: ts.CompilerOptions = {
-  strict: true,
-  target: ts.ScriptTarget.ES2022,
-  // With a later module kind TypeScript would accept top-level await silently, and tslab could not tell sync from async cells.
-  module: ts.ModuleKind.ES2020,
-  moduleResolution: ts.ModuleResolutionKind.Bundler,
-  lib: ["lib.es2023.d.ts", "lib.esnext.disposable.d.ts"],
-  // JavaScript needs no compiling: it is loaded as it is, with types from its declarations or none.
-  allowJs: false,
-  checkJs: false,
-  inlineSourceMap: true,
-  // Packages bring their own types when imported; only Node's are there from the start.
-  types: ["node"],
-};
 
 /** "await is only allowed at top level if …", in all its forms; tslab knows the last one. */
 const TOP_LEVEL_AWAIT = new Set([1309, 1375, 1378, 1431, 1432, 2852, 2853, 2854]);
@@ -140,13 +132,72 @@ export function loadTslab(): Tslab {
 
   const converter = fromTslab("./converter.js") as Pick<Tslab, "createConverter" | "isCompleteCode">;
   const inspect = fromTslab("./inspect.js") as Pick<Tslab, "printQuickInfo">;
-  loaded = { ...converter, ...inspect, jupyter: fromTslab("./jupyter.js") as Tslab["jupyter"] };
+  const jupyter = fromTslab("./jupyter.js") as Tslab["jupyter"];
+  loaded = { ...converter, ...inspect, jupyter, createConverter: (options) => current(converter.createConverter(options)) };
   return loaded;
 }
 
+/** A converter that knows the local files as they are now, and to which `export` means nothing: cells share everything. */
+function current(converter: Converter): Converter {
+  const now = (code: string): string => {
+    localFiles.tellChanges();
+    return withoutExports(code);
+  };
+  return {
+    convert: (declarations, code) => converter.convert(declarations, now(code)),
+    inspect: (declarations, code, position) => converter.inspect(declarations, now(code), position),
+    complete: (declarations, code, position) => converter.complete(declarations, now(code), position),
+    close: () => converter.close(),
+  };
+}
+
+/** The code with blanks for its `export`s, so that everything else is where it was. */
+export function withoutExports(code: string): string {
+  if (!/\bexport\b/.test(code)) return code;
+  const file = ts.createSourceFile("cell.ts", code, ts.ScriptTarget.Latest);
+  const blank = (text: string, start: number, end: number): string =>
+    text.slice(0, start) + text.slice(start, end).replace(/[^\n]/g, " ") + text.slice(end);
+  let blanked = code;
+  for (const statement of file.statements) {
+    if (ts.isExportDeclaration(statement) && !statement.moduleSpecifier)
+      blanked = blank(blanked, statement.getStart(file), statement.end);
+    if (ts.isExportAssignment(statement)) blanked = blank(blanked, statement.getStart(file), statement.expression.getStart(file));
+    if (!ts.canHaveModifiers(statement)) continue;
+    for (const modifier of ts.getModifiers(statement) ?? []) {
+      if (modifier.kind === ts.SyntaxKind.ExportKeyword || modifier.kind === ts.SyntaxKind.DefaultKeyword)
+        blanked = blank(blanked, modifier.getStart(file), modifier.end);
+    }
+  }
+  return blanked;
+}
+
+/** Stands in for the file system's own watching, which brings its news later than the next cell comes. */
+class WatchedFiles {
+  readonly #watched = new Map<string, { readonly callback: ts.FileWatcherCallback; stamp: string }>();
+
+  readonly watchFile = (file: string, callback: ts.FileWatcherCallback): ts.FileWatcher => {
+    this.#watched.set(file, { callback, stamp: stampOf(file) });
+    return { close: () => void this.#watched.delete(file) };
+  };
+
+  tellChanges(): void {
+    for (const [file, watched] of this.#watched) {
+      const stamp = stampOf(file);
+      if (stamp === watched.stamp) continue;
+      const kind = ts.FileWatcherEventKind;
+      const change = stamp === "" ? kind.Deleted : watched.stamp === "" ? kind.Created : kind.Changed;
+      watched.stamp = stamp;
+      watched.callback(file, change);
+    }
+  }
+}
+
+const localFiles = new WatchedFiles();
+
 function compilerForTslab(): Record<string, unknown> {
   const internals = ts as unknown as TypeScriptInternals;
-  const compiler: Record<string, unknown> = { ...ts };
+  const dependenciesOf = new WeakMap<ts.Program, (file: ts.SourceFile) => readonly string[]>();
+  const compiler: Record<string, unknown> = { ...ts, sys: { ...ts.sys, watchFile: localFiles.watchFile } };
   const dropUnknown = (options: ts.CompilerOptions): ts.CompilerOptions => {
     const { disableTopLevelAwait: _1, noImplicitUseStrict: _2, ...known } = options;
     return known;
@@ -155,7 +206,7 @@ function compilerForTslab(): Record<string, unknown> {
   compiler.createWatchCompilerHost = (files: string[], options: ts.CompilerOptions, system: ts.System, ...rest: []) => {
     const host = ts.createWatchCompilerHost(
       files,
-      { ...dropUnknown(options), ...CELL_OPTIONS },
+      { ...dropUnknown(options), ...cellOptions(system.getCurrentDirectory()).options },
       quietInPackages(system),
       ...rest,
     );
@@ -172,6 +223,10 @@ function compilerForTslab(): Record<string, unknown> {
     host.createProgram = (...args) => {
       const builder = createProgram(...args);
       seeShorthandValues(builder.getProgram().getTypeChecker());
+      const dependencies = builder.getAllDependencies.bind(builder);
+      dependenciesOf.set(builder.getProgram(), dependencies);
+      // Local files are checked with the cell, but compiled when they are loaded.
+      builder.getAllDependencies = (file) => [file.fileName];
       return builder;
     };
     // Only files whose text changed are resolved again; otherwise every cell would re-resolve every library.
@@ -188,12 +243,13 @@ function compilerForTslab(): Record<string, unknown> {
   compiler.transpileModule = (code: string, options: ts.TranspileOptions) => {
     const { code: esm, maps } = splitSourceMaps(code);
     const compilerOptions = { ...dropUnknown(options.compilerOptions ?? {}), inlineSourceMap: true };
-    const result = ts.transpileModule(esm, { ...options, compilerOptions });
+    const result = ts.transpileModule(esm, { ...options, compilerOptions, transformers: { before: [interruptibleAwaits] } });
     return { ...result, outputText: [result.outputText, ...maps.map((map) => MAP_PREFIX + map)].join("\n") };
   };
-  compiler.getPreEmitDiagnosticsOfFiles = (program: ts.Program, files: readonly ts.SourceFile[]) =>
-    files
-      .flatMap((file) => ts.getPreEmitDiagnostics(program, file))
+  compiler.getPreEmitDiagnosticsOfFiles = (program: ts.Program, [cell]: readonly [ts.SourceFile]) =>
+    dependenciesOf.get(program)!(cell)
+      .filter((name) => name === cell.fileName || /(?<!\.d)\.[cm]?tsx?$/.test(name))
+      .flatMap((name) => ts.getPreEmitDiagnostics(program, program.getSourceFile(name)))
       .filter((diagnostic) => diagnostic.code !== NO_DECLARATION_FILE)
       .map((diagnostic) => (TOP_LEVEL_AWAIT.has(diagnostic.code) ? { ...diagnostic, code: AWAIT_OUTSIDE_ASYNC } : diagnostic));
   compiler.getDefaultTypeRoots = (directory: string, host: { directoryExists(name: string): boolean }) => {
@@ -221,9 +277,37 @@ function compilerForTslab(): Record<string, unknown> {
   };
   compiler.Completions = {
     ...internals.Completions,
-    getCompletionsAtPositionForTslab: internals.Completions.getCompletionsAtPosition,
+    getCompletionsAtPositionForTslab: (_host: unknown, program: ts.Program, ...rest: unknown[]) => {
+      const formatContext = undefined;
+      const includeSymbol = true;
+      // Members named by symbols are looked up among the modules that export the symbols, for which it needs a host.
+      const host = completionHost(program);
+      const info = internals.Completions.getCompletionsAtPosition(host, program, ...rest, formatContext, includeSymbol);
+      if (!info) return undefined;
+      const [, file, position] = rest as [unknown, ts.SourceFile, number];
+      const describe = (name: string): CompletionDetail | undefined =>
+        describeEntry(internals, info, name, { program, file, position });
+      return { ...withoutSymbols(info), describe };
+    },
   };
   return compiler;
+}
+
+function describeEntry(
+  { SymbolDisplay, getTouchingPropertyName }: TypeScriptInternals,
+  { entries }: CompletionInfo,
+  name: string,
+  { program, file, position }: { program: ts.Program; file: ts.SourceFile; position: number },
+): CompletionDetail | undefined {
+  const entry = entries.find((candidate) => candidate.name === name);
+  if (!entry) return undefined;
+  const type = entry.kind as string;
+  if (!entry.symbol) return { text: name, type, signature: "", documentation: "" };
+  const at = getTouchingPropertyName(file, position);
+  const checker = program.getTypeChecker();
+  const shown = SymbolDisplay.getSymbolDisplayPartsDocumentationAndSymbolKind(checker, entry.symbol, file, at, at);
+  const [signature, documentation] = [shown.displayParts, shown.documentation].map((parts) => ts.displayPartsToString(parts));
+  return { text: name, type, signature: signature!, documentation: documentation! };
 }
 
 /** Asked what the name in `{ name }` is, the checker says the new property; tslab means the variable it is filled with. */
@@ -233,6 +317,20 @@ function seeShorthandValues(checker: ts.TypeChecker): void {
     node.parent && ts.isShorthandPropertyAssignment(node.parent) && node.parent.name === node
       ? checker.getShorthandAssignmentValueSymbol(node.parent)
       : symbolAt(node);
+}
+
+function completionHost(program: ts.Program): object {
+  return {
+    ...ts.createCompilerHost(program.getCompilerOptions()),
+    getCompilationSettings: () => program.getCompilerOptions(),
+    getPackageJsonsVisibleToFile: () => [],
+    getPackageJsonAutoImportProvider: () => undefined,
+  };
+}
+
+/** `object.[symbol]` is no completion that can stand after the dot. */
+function withoutSymbols(info: CompletionInfo): CompletionInfo {
+  return { ...info, entries: info.entries.filter(({ name, source }) => source === undefined && !name.startsWith("[")) };
 }
 
 /** Watching the thousands of files of installed packages costs time and changes nothing. */
@@ -245,6 +343,15 @@ function quietInPackages(system: ts.System): ts.System {
   return system;
 }
 
+/** Whether nothing that is typed behind it could make this TypeScript. */
+export function isMalformed(code: string): boolean {
+  const { diagnostics = [] } = ts.transpileModule(code, {
+    reportDiagnostics: true,
+    compilerOptions: { target: ts.ScriptTarget.ESNext, module: ts.ModuleKind.ESNext },
+  });
+  return diagnostics.length > 0;
+}
+
 const MAP_PREFIX = "//# sourceMappingURL=data:application/json;base64,";
 
 /** Takes the source maps off converted code: a cell is compiled in two steps, so there are two, the last step's first. */
@@ -252,4 +359,20 @@ export function splitSourceMaps(code: string): { code: string; maps: string[] } 
   const lines = code.split("\n");
   const maps = lines.filter((line) => line.startsWith(MAP_PREFIX)).map((line) => line.slice(MAP_PREFIX.length).trim());
   return { code: lines.filter((line) => !line.startsWith(MAP_PREFIX)).join("\n"), maps };
+}
+
+/** A local file as JavaScript that can be required. Its types have been checked with the cell that imports it. */
+export function compileLocalFile(
+  file: string,
+  code: string,
+  options: ts.CompilerOptions,
+): { readonly output: string; readonly maps: readonly string[] } {
+  const compilerOptions = { ...options, module: ts.ModuleKind.CommonJS, allowImportingTsExtensions: false };
+  const { outputText } = ts.transpileModule(code, {
+    fileName: file,
+    compilerOptions,
+    transformers: { before: [interruptibleAwaits] },
+  });
+  const { code: output, maps } = splitSourceMaps(outputText);
+  return { output, maps };
 }

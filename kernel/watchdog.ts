@@ -21,16 +21,23 @@ export interface Interrupt {
   readonly number: number;
   readonly cell: number;
   readonly reason: string;
+  /** Whether what ran was terminated. */
+  readonly terminated: boolean;
 }
 
 /** Index into `state`: number of the last interrupt that the main thread has dealt with. */
 export const HANDLED = 0;
 /** Index into `state`: nonzero while the main thread does something that must not be torn apart, such as compiling. */
-export const PROTECTED = 1;
+export const BUSY = 1;
+/** Index into `state`: nonzero while it is to be terminated, and must not begin such a thing. */
+export const WANTED = 2;
+export const STATES = 3;
 
 /** A main thread that is merely busy answers within this time, and before it has computed for that long. */
 const PATIENCE_MS = 200;
 const COMPUTING_MS = 100;
+/** Something that must not be torn apart is waited for this long; if it takes longer, the next check may find another moment. */
+const BRIEF_MS = 50;
 /** One that computes nothing at all may just not get a processor; but not for ever. */
 const GIVE_UP_MS = 5_000;
 
@@ -41,17 +48,27 @@ function watch({ pipe, state }: WatchdogData, main: NonNullable<typeof parentPor
   let sent = 0;
   createInterface({ input }).on("line", (line) => {
     const [, cell, reason] = /^(\d+) (.*)$/.exec(line) ?? [];
-    const interrupt: Interrupt = { number: ++sent, cell: Number(cell), reason: reason ?? "" };
+    const interrupt: Interrupt = { number: ++sent, cell: Number(cell), reason: reason ?? "", terminated: false };
     main.postMessage(interrupt);
     const since = performance.now();
     const cpu = process.cpuUsage();
     setTimeout(function check() {
       if (Atomics.load(state, HANDLED) >= interrupt.number) return;
       const computed = process.cpuUsage(cpu).user / 1000 >= COMPUTING_MS || performance.now() - since >= GIVE_UP_MS;
-      if (computed && Atomics.load(state, PROTECTED) === 0) {
-        terminateMainThread();
-        // The first message may have been lost together with the JavaScript that was reading it.
-        main.postMessage(interrupt);
+      if (computed) {
+        Atomics.store(state, WANTED, 1);
+        const release = (): void => {
+          Atomics.store(state, WANTED, 0);
+          Atomics.notify(state, WANTED);
+        };
+        if (Atomics.load(state, BUSY) === 1 && Atomics.wait(state, BUSY, 1, BRIEF_MS) === "timed-out") release();
+        else {
+          terminateMainThread(() => {
+            release();
+            // The first message may have been lost together with the JavaScript that was reading it.
+            main.postMessage({ ...interrupt, terminated: true } satisfies Interrupt);
+          });
+        }
       }
       setTimeout(check, PATIENCE_MS);
     }, PATIENCE_MS);
@@ -59,9 +76,20 @@ function watch({ pipe, state }: WatchdogData, main: NonNullable<typeof parentPor
   input.on("close", () => process.kill(process.pid, "SIGKILL"));
 }
 
-function terminateMainThread(): void {
+/** @param done called when it has been, or does not seem to get there because nothing runs */
+function terminateMainThread(done: () => void): void {
   const session = new Session();
   session.connectToMainThread();
-  // Connected no longer than needed: a process with a debugger attached does not exit by itself.
-  session.post("Runtime.terminateExecution", () => session.disconnect());
+  let ended = false;
+  const end = (): void => {
+    // Disconnecting answers what has not been answered yet.
+    if (ended) return;
+    ended = true;
+    clearTimeout(patience);
+    // Connected no longer than needed: a process with a debugger attached does not exit by itself.
+    session.disconnect();
+    done();
+  };
+  const patience = setTimeout(end, PATIENCE_MS);
+  session.post("Runtime.terminateExecution", end);
 }

@@ -55,8 +55,10 @@ export {
 } from "./features/index.js";
 export {
   activationMaps,
+  arraySummary,
   attentionOverPicture,
   attributionOverPicture,
+  audio,
   barsWithIntervals,
   confusionMatrix,
   denoisedOverTime,
@@ -90,7 +92,7 @@ export {
   select,
   UnknownHookPointError,
 } from "./hooks/index.js";
-export { currentSignal, html, live, md, progress, show } from "./notebook/index.js";
+export { currentSignal, featureBrowser, html, interact, live, md, progress, restoreFigures, show } from "./notebook/index.js";
 export { loadModel, saveModel } from "./onnx/index.js";
 export { embed, GraphBuilder, Value } from "./program/index.js";
 export { Embedding, featureColours, nearestNeighbours, Pca, pca, umap } from "./reduction/index.js";

@@ -51,7 +51,7 @@ function stamp() {
 function files(folder) {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.(ts|js|mjs|json|svg)$/.test(entry.name))
+    .filter((entry) => entry.isFile() && /\.(ts|js|mjs|json|svg|png|ipynb)$/.test(entry.name))
     .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name));
 }
 

@@ -1,6 +1,6 @@
 import type { Pipeline } from "../diffusion/index.js";
 import type { Branch } from "../hooks/index.js";
-import { type Environment, environment } from "../runtime/index.js";
+import { beginTask, currentSignal, type Environment, environment } from "../runtime/index.js";
 import { float32, type Picture } from "../tensor/index.js";
 import { Activations, activationsIn, defaultBudgetBytes, perImage } from "./activations.js";
 import {
@@ -49,13 +49,26 @@ export interface CollectOptions extends CollectionSettings {
  * @throws UnknownHookPointError, or RangeError on settings that do not fit, before anything runs
  * @throws ActivationsFolderError if the folder holds another collection
  * @throws the signal's reason
+ * @example
+ * import { collect, load } from "tweedie";
+ *
+ * const pipe = await load("shapes");
+ * const acts = await collect(pipe, ["a red circle", "a blue square"], { at: "mid_block", seeds: [0, 1], steps: 4 });
+ * acts.table() // where each vector came from
  */
 export async function collect(
   pipe: Pipeline,
   source: string | readonly string[] | GivenPictures,
   options: CollectOptions,
 ): Promise<Activations> {
-  const { folder, batchSize = 8, signal, shardBytes = 2 ** 24, budgetBytes = defaultBudgetBytes, onProgress } = options;
+  const {
+    folder,
+    batchSize = 8,
+    signal = currentSignal(),
+    shardBytes = 2 ** 24,
+    budgetBytes = defaultBudgetBytes,
+    onProgress,
+  } = options;
   if (!Number.isSafeInteger(batchSize) || batchSize < 1)
     throw new RangeError(`collect: batchSize must be a whole number ≥ 1, got ${batchSize}`);
   if (folder !== undefined && options.pictures) {
@@ -83,6 +96,7 @@ export async function collect(
     held.count = 0;
   };
   let done = first;
+  using task = beginTask("collect", { total: images, unit: "pictures", told: onProgress });
   try {
     while (done < images) {
       const end = Math.min(done + batchSize, images);
@@ -97,6 +111,7 @@ export async function collect(
       for (let i = done; i < end; i++) held.add(run, i - done, i);
       done = end;
       if (held.count * plan.channels * 4 >= shardBytes || done === images) await flush(done);
+      task.at(done);
       onProgress?.({
         images: done,
         ofImages: images,

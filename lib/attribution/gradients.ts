@@ -1,5 +1,5 @@
 import { type HookPoint, positionAxes } from "../hooks/index.js";
-import { environment } from "../runtime/index.js";
+import { beginTask, environment } from "../runtime/index.js";
 import { expectFloat32, float32, type Tensor, zeros } from "../tensor/index.js";
 import { Attribution, type AttributionMethod, type Completeness, type PointAttribution } from "./attribution.js";
 import { DifferentiatedCall } from "./differentiated-call.js";
@@ -78,6 +78,11 @@ export async function integratedGradients(call: NetworkCall, options: Integrated
   const { value, activations, gradients } = await network.run({ activations: true, gradients: network.points });
   const total = network.points.length * (count + 1);
   let done = 0;
+  using task = beginTask("integratedGradients", { total, unit: "gradients", told: onProgress });
+  const tell = (): void => {
+    task.at(++done);
+    onProgress?.(done, total);
+  };
   const attributed: PointAttribution[] = [];
   for (const point of network.points) {
     const activation = activations[point.path]!;
@@ -89,12 +94,12 @@ export async function integratedGradients(call: NetworkCall, options: Integrated
           : sameShape(others[point.path], activation, point);
     const moved = (away: number) => ({ [point.path]: { away, baseline: start } });
     const { value: valueAtStart } = await network.run({}, moved(1));
-    onProgress?.(++done, total);
+    tell();
     const mean = new Float64Array(activation.size);
     for (const [i, node] of nodes.entries()) {
       const { data } = (await network.run({ gradients: [point] }, moved(1 - node))).gradients[point.path]!;
       for (let k = 0; k < mean.length; k++) mean[k]! += weights[i]! * data[k]!;
-      onProgress?.(++done, total);
+      tell();
     }
     const attribution = product(difference(activation, start), float32(Float32Array.from(mean), activation.shape));
     const sum = totalOf(attribution);

@@ -38,6 +38,11 @@ export interface NetworkCallOptions extends Omit<GenerateOptions, "capture" | "c
  * The network call number `call` of a generation: its inputs as the sampler had brought them forth by then, and the
  * edits that were in force.
  * @throws RangeError if the generation makes fewer calls
+ * @example
+ * import { gradients, load, networkCall, squaredNorm } from "tweedie";
+ *
+ * const call = await networkCall(await load("shapes"), "a red circle", { call: 2, steps: 6 });
+ * await gradients(call, { of: squaredNorm({ branch: "cond" }), at: "mid_block" })
  */
 export async function networkCall(pipe: Pipeline, prompt: string, options: NetworkCallOptions): Promise<PipelineCall> {
   const { call: wanted, ...settings } = options;

@@ -1,6 +1,7 @@
 import { concatRows, rowRanges } from "../diffusion/batches.js";
 import type { GenerateOptions, Generation, Pipeline } from "../diffusion/index.js";
 import type { Branch, HookPoint } from "../hooks/index.js";
+import { beginTask } from "../runtime/index.js";
 import { float32, type Tensor } from "../tensor/index.js";
 import { patchRows } from "./patch-rows.js";
 import { type PatchingDirection, PatchingSweep, type StepWindow } from "./patching-sweep-result.js";
@@ -46,6 +47,16 @@ export interface PatchingSweepOptions extends Omit<GenerateOptions, Own | OfSwee
  * @throws RangeError if the runs do not differ, a window is outside the steps, or an activation has no batch;
  *   UnknownHookPointError before anything runs
  * @see Meng et al. 2022, arXiv:2202.05262 (causal tracing); Heimersheim & Nanda 2024, arXiv:2404.15255
+ * @example
+ * import { load, patchingSweep } from "tweedie";
+ *
+ * await patchingSweep(await load("shapes"), {
+ *   clean: { prompt: "a red circle" },
+ *   corrupted: { prompt: "a blue circle" },
+ *   at: "up_blocks.*",
+ *   windows: "from",
+ *   steps: 4,
+ * })
  */
 export async function patchingSweep(pipe: Pipeline, options: PatchingSweepOptions): Promise<PatchingSweep> {
   const {
@@ -85,6 +96,7 @@ export async function patchingSweep(pipe: Pipeline, options: PatchingSweepOption
 
   const values = new Float32Array(points.length * chosen.length);
   let done = 0;
+  using task = beginTask("patchingSweep", { total: values.length, unit: "patches", told: onProgress });
   for (const [start, end] of rowRanges(points.length, batchSize)) {
     const batch = points.slice(start, end);
     for (const [column, window] of chosen.entries()) {
@@ -94,6 +106,7 @@ export async function patchingSweep(pipe: Pipeline, options: PatchingSweepOption
         values[(start + i) * chosen.length + column] = judged[i]!;
       });
       done += batch.length;
+      task.at(done);
       onProgress?.(done, values.length);
     }
   }

@@ -19,6 +19,11 @@ type Grid = readonly [height: number, width: number];
  * @throws TypeError if the pipeline has no tokenizer, or its network no attention probabilities; RangeError if the grid of
  *   a layer's places is not known
  * @see Tang et al. 2022, arXiv:2210.04885
+ * @example
+ * import { load, wordAttention } from "tweedie";
+ *
+ * const words = await wordAttention(await load("shapes"), "a red circle left of a blue square", { seed: 5 });
+ * words.map("blue square") // [y, x], from 0 to 1
  */
 export async function wordAttention(
   pipe: Pipeline,

@@ -17,6 +17,16 @@ export interface Differentiated {
  * classifier), which is what classifier guidance differentiates.
  * @param program declares its inputs with `g.input`, places networks with `embed` and says what to differentiate
  * @throws UnsupportedOpError before anything runs, where an operator on the way has no rule
+ * @example
+ * import { float32, gradientThrough, openSession } from "tweedie";
+ *
+ * const model = gradientThrough((g) => {
+ *   const x = g.input("x", "float32", [2]);
+ *   return { of: x.square().sum(), withRespectTo: { x } };
+ * });
+ * await using session = await openSession(model);
+ * const outputs = await session.run({ x: float32([3, -1]) });
+ * console.log([...outputs["gradient:x"]!.data]); // [6, -2]
  */
 export function gradientThrough(program: (g: GraphBuilder) => Differentiated, g: GraphBuilder = new GraphBuilder()): Model {
   const { of, withRespectTo, outputs = {} } = program(g);

@@ -13,6 +13,11 @@ export interface Proportion {
  * @param z standard normal quantile of the interval; 1.96 for 95 %
  * @throws RangeError unless 0 ≤ successes ≤ trials are whole numbers
  * @see Wilson 1927, doi:10.1080/01621459.1927.10502953
+ * @example
+ * import { proportion } from "tweedie";
+ *
+ * const { share, low, high } = proportion(19, 20);
+ * console.log([share, low, high].map((v) => v.toFixed(2))); // ["0.95", "0.76", "0.99"]
  */
 export function proportion(successes: number, trials: number, z = 1.959963984540054): Proportion {
   if (!Number.isSafeInteger(successes) || !Number.isSafeInteger(trials) || successes < 0 || successes > trials) {

@@ -27,6 +27,15 @@ export interface SteerOptions extends FeatureEditOptions {
  * x + strength·(the feature's decoder direction), at every place: what the decoder would do if the code were larger by
  * `strength`. Strengths are best told in units of `typicalCode`. The SAE's error stays in x; strength 0 changes no bit.
  * @throws RangeError if the SAE has no such feature; when it runs, if `places` has not the activation's height and width
+ * @example
+ * import { collect, load, steer, trainSae, typicalCode } from "tweedie";
+ *
+ * const pipe = await load("shapes");
+ * const at = "up_blocks.1";
+ * const acts = await collect(pipe, "a red circle", { at, steps: 4 });
+ * const sae = await trainSae(acts, { features: 32, k: 4, steps: 60, batchSize: 128 });
+ * const unit = typicalCode((await sae.encodeSparse(acts)).column(3));
+ * await pipe.with(steer(sae, 3, 2 * unit, { at, branch: "cond" })).generate("a blue square")
  */
 export function steer(sae: Sae, feature: number, strength: Strength, options: SteerOptions): Edit {
   const { at: pattern, places, ...rest } = options;

@@ -31,7 +31,8 @@ export interface EmbeddingScatterOptions {
 }
 
 /**
- * Points of a 2-D embedding, coloured by class or number; the pointer shows a point's picture and text.
+ * Points of a 2-D embedding, coloured by class or number; the pointer shows a point's picture and text, a
+ * click, or the point's number typed, keeps them below the plot.
  * All pictures travel in one PNG.
  * @param points float32 tensor [n, 2]
  * @throws RangeError for another shape, or when labels, values, pictures or texts are not one per point
@@ -83,7 +84,8 @@ export function embeddingScatter(points: Tensor, options: EmbeddingScatterOption
     ];
   } else data = [trace(everything, { color: ink.main }, undefined)];
   const subtitle =
-    options.subtitle ?? `${countText(n)} points${pictures === undefined ? "" : " · point at one to see its picture"}`;
+    options.subtitle ??
+    `${countText(n)} points${pictures === undefined ? "" : " · point at one to see its picture, click to keep it"}`;
   return new Figure({
     data,
     layout: {
@@ -97,12 +99,13 @@ export function embeddingScatter(points: Tensor, options: EmbeddingScatterOption
       showlegend: classes.length > 0,
     },
     config: { scrollZoom: true },
-    behaviour: pictures === undefined ? undefined : pictureOnHover(pictures, options.thumbnail ?? (n > 2000 ? 24 : 32)),
+    behaviour:
+      pictures === undefined ? undefined : pictureOnHover(pictures, options.thumbnail ?? (n > 2000 ? 24 : 32), texts ?? []),
     summary: `${title}: ${n} points${classes.length === 0 ? "" : ` in ${classes.length} classes (${classes.slice(0, 12).join(", ")})`}`,
   });
 }
 
-// Plotly's own hover text stays; the picture stands beside the point, on the side with room.
+// The picture stands in a panel below the plot when it is to stay. Plotly's own hover text stays; the picture stands beside the point, on the side with room.
 const hoverScript = `function(el,d){
 var tip=document.createElement("div"),side=112,k=side/d.size;
 tip.setAttribute("aria-hidden","true");
@@ -120,9 +123,26 @@ tip.style.borderColor=(p.fullData.marker.color&&typeof p.fullData.marker.color==
 tip.setAttribute("data-point",i);
 tip.style.display="block";});
 el.on("plotly_unhover",function(){tip.style.display="none"});
+var pin=document.createElement("div"),big=160;
+pin.style.cssText="display:flex;gap:12px;align-items:center;font:13px system-ui,sans-serif;padding:4px 12px";
+pin.innerHTML='<div role="img" style="display:none;flex:none;border-radius:6px;image-rendering:pixelated;background:#888 no-repeat"></div><div><label>point <input type="number" min="0" style="width:6em;font:inherit"></label><div role="status" style="margin-top:4px"></div></div>';
+var face=pin.firstChild,box=pin.querySelector("input"),said=pin.querySelector("[role=status]");
+box.max=d.points-1;face.style.width=face.style.height=big+"px";
+face.style.backgroundImage="url("+d.sheet+")";face.style.backgroundSize=d.width/d.size*big+"px "+d.height/d.size*big+"px";
+function keep(i){
+if(!(i>=0&&i<d.points))return;
+face.style.display="block";face.style.backgroundPosition=-(i%d.columns)*big+"px "+-Math.floor(i/d.columns)*big+"px";
+box.value=i;var t=d.texts[i]||"";said.textContent=t;face.setAttribute("aria-label","picture of point "+i+(t?": "+t:""));
+pin.setAttribute("data-pinned",i);
+var at=null;el.calcdata.forEach(function(c){c.forEach(function(p,k){if(c[0].trace.customdata[k]===i)at=p})});
+if(at)Plotly.relayout(el,{shapes:[{type:"circle",xref:"x",yref:"y",xsizemode:"pixel",ysizemode:"pixel",xanchor:at.x,yanchor:at.y,x0:-9,x1:9,y0:-9,y1:9,line:{width:2.5,color:"#D55E00"}}]})}
+el.on("plotly_click",function(e){var i=e.points[0].customdata;if(i!==undefined)keep(i)});
+box.addEventListener("input",function(){if(box.value!=="")keep(+box.value)});
+el.parentNode.appendChild(pin);
 }`;
 
-function pictureOnHover(pictures: ReturnType<typeof picturesOf>, size: number): Behaviour {
+function pictureOnHover(pictures: ReturnType<typeof picturesOf>, size: number, texts: readonly string[]): Behaviour {
   const { sheet, columns } = spriteSheet(pictures, size);
-  return { script: hoverScript, data: { sheet: pngUri(sheet), columns, size, width: sheet.width, height: sheet.height } };
+  const { width, height } = sheet;
+  return { script: hoverScript, data: { sheet: pngUri(sheet), columns, size, width, height, points: pictures.length, texts } };
 }

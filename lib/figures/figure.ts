@@ -38,6 +38,9 @@ const narrowest = 640;
 /** Longer stills stay out of notebooks, which would hold every picture twice, unless they are the smaller part of the figure. */
 const largestStill = 150_000;
 
+/** And longer ones are not put into the HTML as well, where they stand until the figure is drawn. */
+const largestInlineStill = 40_000;
+
 /** A Plotly figure as plain data, which shows itself in a notebook. Typed arrays are encoded only when it is shown. */
 export class Figure extends Displayed {
   readonly data: readonly Trace[];
@@ -68,7 +71,7 @@ export class Figure extends Displayed {
     return [
       `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${escapeHtml(this.summary)}</title>`,
       "<style>:root{color-scheme:light dark}body{font:14px system-ui,sans-serif;max-width:860px;margin:1em auto}</style></head>",
-      `<body>${this.#fragment(true)}</body></html>`,
+      `<body>${this.#fragment(true, this.toSvg())}</body></html>`,
     ].join("\n");
   }
 
@@ -82,31 +85,35 @@ export class Figure extends Displayed {
     const json = this.toJSON();
     return {
       "application/vnd.plotly.v1+json": json,
-      "text/html": this.#fragment(false),
+      "text/html": this.#fragment(false, svg),
       ...(svg.length <= largestStill || 2 * svg.length <= JSON.stringify(json).length ? { "image/svg+xml": svg } : {}),
       "text/plain": this.summary,
     };
   }
 
-  #fragment(standalone: boolean): string {
+  #fragment(standalone: boolean, svg: string): string {
     const loader = plotlyLoader(standalone);
     const id = documentId("tweedie-figure");
     const spec = scriptJson({ ...this.toJSON(), extra: plotJson(this.behaviour?.data) });
     const height = Number(this.layout.height ?? 450);
+    const summary = escapeHtml(this.summary);
+    // Seen where scripts do not run, and until plotly.js is there.
+    const still =
+      svg.length <= largestInlineStill
+        ? `<img alt="${summary}" style="max-width:100%" src="data:image/svg+xml;base64,${Buffer.from(svg).toString("base64")}">`
+        : `<span>${summary}</span>`;
     // An element is looked up by "not drawn yet": an output left from an earlier kernel may bear the same id.
     return [
       loader,
       '<div style="overflow-x:auto">',
-      `<div id="${id}" role="figure" aria-label="${escapeHtml(this.summary)}" style="min-width:${narrowest}px;min-height:${height}px">`,
-      "<noscript>This figure is drawn by a script; open it where scripts may run.</noscript></div></div>",
-      `<script>(function(){var el=document.querySelector('#${id}:not([data-drawn])'),spec=${spec};`,
-      "function say(t){el.textContent=t}",
-      'if(el)el.setAttribute("data-drawn","");',
-      "(function wait(left){if(!el)return;",
-      `if(window.Plotly&&window.tweedieFigures)tweedieFigures.draw(el,spec,${this.behaviour?.script ?? "null"}).catch(function(e){say("This figure could not be drawn: "+e.message)});`,
-      "else if(left>0)setTimeout(function(){wait(left-1)},50);",
-      'else say("plotly.js is not in this document: it came with a figure whose output was cleared. Run that cell, then this one, again.")',
-      "})(400)})()</script>",
+      `<div id="${id}" role="figure" aria-label="${summary}" style="min-width:${narrowest}px;min-height:${height}px">${still}</div></div>`,
+      `<script>(function(){var el=document.querySelector('#${id}:not([data-drawn])');if(!el)return;el.setAttribute("data-drawn","");`,
+      `(window.tweedieFigures=window.tweedieFigures||[]).push([el,${spec},${this.behaviour?.script ?? "null"}]);`,
+      'setTimeout(function(){if(el.getAttribute("data-drawn")==="")el.insertAdjacentText("beforeend",',
+      `${JSON.stringify(libraryGone)})},5000)})()</script>`,
     ].join("");
   }
 }
+
+const libraryGone =
+  "Only a still picture: plotly.js came with another figure, whose output is gone. Run that figure's cell, or restoreFigures() in any cell, and this one comes alive.";

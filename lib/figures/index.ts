@@ -1,4 +1,5 @@
 export { type ActivationMapsOptions, activationMaps } from "./activation-maps.js";
+export { type ArrayFacts, arrayFacts, arraySummary, typedArraySummary } from "./array-summary.js";
 export {
   type AttentionOverPicture,
   type AttentionOverPictureOptions,
@@ -9,10 +10,18 @@ export {
   type AttributionOverPictureOptions,
   attributionOverPicture,
 } from "./attribution-over-picture.js";
+export { Audio, audio } from "./audio.js";
 export { type BarSeries, type BarsOptions, barsWithIntervals, type Estimate } from "./bars-with-intervals.js";
 export { type ConfusionMatrixOptions, confusionMatrix } from "./confusion-matrix.js";
 export { type DenoisedOverTimeOptions, type DenoisingFilm, denoisedOverTime } from "./denoised-over-time.js";
-export { type Displayable, Displayed, type DisplayedObject, jupyterDisplay, type MimeBundle } from "./document.js";
+export {
+  type Displayable,
+  Displayed,
+  type DisplayedObject,
+  jupyterDisplay,
+  type MimeBundle,
+  withoutLibrary,
+} from "./document.js";
 export { type Curve, downsample, type Histogram, histogram, type Numbers, smooth } from "./downsample.js";
 export { type EmbeddingScatterOptions, embeddingScatter } from "./embedding-scatter.js";
 export { convergenceOrder, type ErrorCurve, type ErrorCurvesOptions, errorCurves } from "./error-curves.js";

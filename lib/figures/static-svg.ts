@@ -170,7 +170,7 @@ function annotationsOf(layout: PlotObject, panels: Map<string, Panel>): string[]
     const y = position(unlogged(a.y, paper(a.yref, "y"), layout), paper(a.yref, "y"), panels) - Number(a.yshift ?? 0);
     const anchor = a.xanchor === "left" ? "start" : a.xanchor === "right" ? "end" : "middle";
     const lines = String(a.text).split("<br>").length;
-    const drop = a.yanchor === "bottom" ? -4 : a.yanchor === "top" ? 13 : 4 - (lines - 1) * 6;
+    const drop = a.yanchor === "bottom" ? -4 - (lines - 1) * 13 : a.yanchor === "top" ? 13 : 4 - (lines - 1) * 6;
     const { size = 12, color = ink.text } = (a.font ?? {}) as { size?: number; color?: string };
     return svgText(String(a.text), x, y + drop, `text-anchor="${anchor}" font-size="${size}" fill="${color}"`);
   });

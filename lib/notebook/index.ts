@@ -1,5 +1,10 @@
+export { currentSignal } from "../runtime/task.js";
+export { bundleOf } from "./display-value.js";
+export { type FeatureBrowserOptions, featureBrowser, type ListedFeature } from "./feature-browser.js";
+export { type Control, type Controls, Interaction, type InteractOptions, interact, type Values } from "./interact.js";
 export { type Live, type LiveOptions, live } from "./live.js";
 export { escapeMarkdown, html, MarkdownBlock, md } from "./markup.js";
 export { type Progress, type ProgressOptions, progress } from "./progress.js";
-export { currentSignal, type DisplayData, type NotebookRuntime, notebookRuntime } from "./runtime.js";
-export { bundleOf, show } from "./show.js";
+export { type Comm, type DisplayData, type NotebookRuntime, notebookRuntime } from "./runtime.js";
+export { restoreFigures, show } from "./show.js";
+export { watchTasks } from "./tasks.js";

@@ -1,6 +1,7 @@
-import { type Displayable, documentId, plotlyLoader } from "../figures/document.js";
+import { type Displayable, documentId } from "../figures/document.js";
+import { bundleOf } from "./display-value.js";
 import { notebookRuntime } from "./runtime.js";
-import { bundleOf } from "./show.js";
+import { showResult } from "./widget.js";
 
 export interface LiveOptions {
   /** Shortest time between two drawings, in milliseconds; default 500. */
@@ -19,17 +20,19 @@ export interface Live {
 /**
  * Shows what `draw` returns and keeps it up to date, at most twice a second by default. Outside a notebook nothing is drawn.
  * @example
+ * import { live, lossCurve } from "tweedie";
+ *
+ * const losses = [1];
  * using plot = live(() => lossCurve([{ name: "loss", y: losses }]));
- * for await (const step of training) { losses.push(step.loss); plot.refresh(); }
+ * for (let step = 0; step < 10; step++) {
+ *   losses.push(losses.at(-1)! * 0.8);
+ *   plot.refresh();
+ * }
  */
 export function live(draw: () => Displayable, options: LiveOptions = {}): Live {
   const { intervalMs = 500 } = options;
   const runtime = notebookRuntime();
   if (runtime === undefined) return { refresh: () => undefined, close: () => undefined, [Symbol.dispose]: () => undefined };
-
-  // The library gets an output of its own: one that every redrawing replaces would lose it.
-  const loader = plotlyLoader();
-  if (loader !== "") runtime.display({ data: { "text/html": loader, "text/plain": "" }, metadata: {}, transient: {} });
 
   const display_id = documentId("tweedie-live");
   let shown = false;
@@ -44,7 +47,7 @@ export function live(draw: () => Displayable, options: LiveOptions = {}): Live {
     const bundle = bundleOf(draw());
     if (bundle instanceof Promise)
       throw new TypeError("live: draw must return a figure that shows itself at once, got one that is asynchronous");
-    runtime.display({ data: bundle, metadata: {}, transient: { display_id } }, shown);
+    showResult(bundle, display_id, shown);
     shown = true;
   };
   const refresh = (): void => {

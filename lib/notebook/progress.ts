@@ -1,7 +1,8 @@
 import { documentId, type MimeBundle } from "../figures/document.js";
 import { escapeHtml } from "../figures/escape.js";
 import { numberText } from "../figures/text.js";
-import { currentSignal, notebookRuntime } from "./runtime.js";
+import { currentSignal } from "../runtime/task.js";
+import { notebookRuntime } from "./runtime.js";
 
 export interface ProgressOptions {
   /** How many steps there are; without it there is no bar and no time left. */
@@ -20,15 +21,19 @@ export interface Progress {
   [Symbol.dispose](): void;
 }
 
-const drawEveryMs = 250;
+export const drawEveryMs = 250;
 
 /**
  * Shows how far a loop or a job is: rate and time left, in the notebook or on a terminal; silent when output goes to a file.
  * Around an iterable it also ends the loop when the cell is interrupted.
  * @throws the signal's reason (an AbortError) from the loop, on interruption
  * @example
- * for (const prompt of progress(prompts, { label: "generate" })) …
- * using bar = progress({ total: 400, label: "train" }); bar.advance(1, "loss 0.12");
+ * import { progress } from "tweedie";
+ *
+ * for (const seed of progress([0, 1, 2], { label: "generate", unit: "pictures" })) console.log(seed);
+ *
+ * using bar = progress({ total: 400, label: "train" });
+ * bar.advance(1, "loss 0.12");
  */
 export function progress<T>(items: Iterable<T>, options?: ProgressOptions): Iterable<T>;
 export function progress<T>(items: AsyncIterable<T>, options?: ProgressOptions): AsyncIterable<T>;
@@ -114,15 +119,15 @@ class Bar implements Progress {
     const status = statusText(this.#done, this.#options, (now - this.#startedAt) / 1000, this.#closed, this.#note);
     const runtime = notebookRuntime();
     if (runtime !== undefined) {
-      const data = barBundle(this.#done, this.#options, status);
+      const { label } = this.#options;
+      const text = `${label === undefined ? "" : `${label}: `}${status}`;
+      const data: MimeBundle = { "text/html": barHtml(this.#done, this.#options, status), "text/plain": text };
       runtime.display({ data, metadata: {}, transient: { display_id: this.#id } }, this.#shown);
       this.#shown = true;
     } else if (process.stderr.isTTY) {
-      const width = Math.max(20, (process.stderr.columns ?? 80) - 1);
       const label = this.#options.label === undefined ? "" : `${this.#options.label}: `;
-      process.stderr.write(
-        `\r\u001b[2K${(label + terminalBar(this.#done, this.#options.total) + status).slice(0, width)}${this.#closed ? "\n" : ""}`,
-      );
+      const line = terminalLine(label + terminalBar(this.#done, this.#options.total) + status);
+      process.stderr.write(`${line}${this.#closed ? "\n" : ""}`);
     }
   }
 }
@@ -148,16 +153,20 @@ export function durationText(seconds: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.round((whole % 3600) / 60)} min`;
 }
 
-function barBundle(done: number, { total, label }: ProgressOptions, status: string): MimeBundle {
+/** A terminal's current line, written anew. */
+export function terminalLine(text: string): string {
+  return `\r\u001b[2K${text.slice(0, Math.max(20, (process.stderr.columns ?? 80) - 1))}`;
+}
+
+/** @param depth how many bars this one is nested in */
+export function barHtml(done: number, { total, label }: ProgressOptions, status: string, depth = 0): string {
   const name = label === undefined ? "" : `<span style="font-weight:600">${escapeHtml(label)}</span>`;
   const bar =
     total === undefined
       ? ""
       : `<progress style="width:180px;accent-color:#0072B2" value="${done}" max="${Math.max(total, done, 1)}" aria-label="${escapeHtml(label ?? "progress")}"></progress>`;
-  return {
-    "text/html": `<div style="display:flex;gap:10px;align-items:center;font:13px system-ui,sans-serif;font-variant-numeric:tabular-nums">${name}${bar}<span>${escapeHtml(status)}</span></div>`,
-    "text/plain": `${label === undefined ? "" : `${label}: `}${status}`,
-  };
+  const indent = depth === 0 ? "" : `padding-left:${16 * depth}px;`;
+  return `<div style="${indent}display:flex;gap:10px;align-items:center;font:13px system-ui,sans-serif;font-variant-numeric:tabular-nums">${name}${bar}<span>${escapeHtml(status)}</span></div>`;
 }
 
 function terminalBar(done: number, total: number | undefined): string {

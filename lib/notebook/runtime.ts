@@ -8,6 +8,12 @@ export interface DisplayData {
   readonly transient?: { readonly display_id?: string };
 }
 
+/** The kernel's end of a line to code in the page. */
+export interface Comm {
+  onMessage: ((data: Record<string, unknown>) => void | Promise<void>) | undefined;
+  send(data: Record<string, unknown>): void;
+}
+
 /** What a kernel offers the library, at `globalThis[Symbol.for("tweedie.notebook")]`. */
 export interface NotebookRuntime {
   /** Puts an output into the running cell, or with `update` replaces those of the same `display_id`. */
@@ -16,6 +22,8 @@ export interface NotebookRuntime {
   clear(wait?: boolean): void;
   /** Aborted when the user interrupts the running cell. */
   readonly signal: AbortSignal | undefined;
+  /** Lines to code in the page, where the kernel has them. */
+  readonly comms?: { register(target: string, onOpen: (comm: Comm) => void): void };
   /** What the document already holds, such as plotly.js. */
   readonly documentState: Map<string, unknown>;
 }
@@ -23,11 +31,6 @@ export interface NotebookRuntime {
 /** The kernel this code runs in: ours, a best effort on stock tslab, or undefined outside any notebook. */
 export function notebookRuntime(): NotebookRuntime | undefined {
   return (globalThis as { [notebookSymbol]?: NotebookRuntime })[notebookSymbol] ?? stockTslab();
-}
-
-/** The running cell's signal, for passing on to long work; undefined outside a cell of our kernel. */
-export function currentSignal(): AbortSignal | undefined {
-  return notebookRuntime()?.signal;
 }
 
 interface TslabJupyter {

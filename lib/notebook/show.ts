@@ -1,17 +1,6 @@
-import { inspect } from "node:util";
-import { type Displayable, documentId, jupyterDisplay, type MimeBundle } from "../figures/document.js";
-import { type ColumnSource, table } from "../figures/table.js";
+import { documentId, forgetLibrary, type MimeBundle, plotlyLoader } from "../figures/document.js";
+import { bundleOf } from "./display-value.js";
 import { notebookRuntime } from "./runtime.js";
-
-/** The formats in which a value shows itself; values that do not know how are inspected. */
-export function bundleOf(value: unknown): MimeBundle | Promise<MimeBundle> {
-  if ((typeof value === "object" && value !== null) || typeof value === "function") {
-    if (typeof (value as Partial<Displayable>)[jupyterDisplay] === "function") return (value as Displayable)[jupyterDisplay]();
-    const { columnNames, array } = value as Partial<ColumnSource>;
-    if (typeof columnNames === "function" && typeof array === "function") return table(value as ColumnSource)[jupyterDisplay]();
-  }
-  return { "text/plain": typeof value === "string" ? value : inspect(value, { depth: 3 }) };
-}
 
 /**
  * Shows values in the running cell, each as its richest form; outside a notebook, as text on standard output.
@@ -19,10 +8,20 @@ export function bundleOf(value: unknown): MimeBundle | Promise<MimeBundle> {
  */
 export function show(...values: readonly unknown[]): void {
   for (const value of values) {
-    const bundle = bundleOf(value);
+    const bundle = typeof value === "string" ? { "text/plain": value } : bundleOf(value);
     if (bundle instanceof Promise) showLater(bundle);
     else emit(bundle);
   }
+}
+
+/**
+ * Brings plotly.js into the notebook again, after the output that held it has been cleared: figures that were opened as still
+ * pictures come alive.
+ */
+export function restoreFigures(): void {
+  forgetLibrary();
+  const data = { "text/html": `${plotlyLoader()}<small>plotly.js for the figures of this notebook</small>`, "text/plain": "" };
+  notebookRuntime()?.display({ data, metadata: {}, transient: {} });
 }
 
 function emit(data: MimeBundle, id?: string, update = false): void {

@@ -1,5 +1,5 @@
 import { GraphBuilder } from "../program/index.js";
-import { openSession, uploadTensor } from "../runtime/index.js";
+import { beginTask, openSession, uploadTensor } from "../runtime/index.js";
 import { float32, type Tensor } from "../tensor/index.js";
 import { blocks, columnMeans, expectRows } from "./rows.js";
 
@@ -63,6 +63,7 @@ export async function nearestNeighbours(x: Tensor, options: NeighboursOptions): 
   const distances = new Float32Array(m * k);
   await using session = await openSession(scoreGraph(n, d, candidates));
   const resident = await Promise.all([uploadTensor(points), uploadTensor(bias)]);
+  using task = beginTask("nearestNeighbours", { total: m, unit: "points", told: options.onProgress });
   try {
     for (const [start, end] of blocks(m, n, scoresPerBlock)) {
       const feeds = { queries: queries.slice(start, end), points: resident[0], bias: resident[1] };
@@ -81,6 +82,7 @@ export async function nearestNeighbours(x: Tensor, options: NeighboursOptions): 
           distances[q * k + j] = list[j]!.distance;
         }
       }
+      task.at(end);
       options.onProgress?.(end, m);
     }
   } finally {

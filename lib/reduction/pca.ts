@@ -92,6 +92,11 @@ export class Pca {
  * @param x points as rows, float32 [n, d], n ≥ 2
  * @throws RangeError if components is outside 1…min(n, d); DegenerateInputError on NaN or infinity
  * @see Halko, Martinsson & Tropp 2011, arXiv:0909.4061 (randomized)
+ * @example
+ * import { float32, pca } from "tweedie";
+ *
+ * const line = await pca(float32([0, 0, 1, 1, 2, 2], [3, 2]), { components: 1 });
+ * console.log(Math.round(line.explainedVarianceRatio[0]!)); // 1
  */
 export async function pca(x: Tensor, options: PcaOptions = {}): Promise<Pca> {
   const { components: k = 2, seed = 0, signal } = options;

@@ -1,4 +1,5 @@
 import { UMAP } from "umap-js";
+import { beginTask, currentSignal } from "../runtime/index.js";
 import { float32, Rng, type Tensor } from "../tensor/index.js";
 import { type Embedding, embeddingOf } from "./embedding.js";
 import { type Metric, type Neighbours, nearestNeighbours } from "./nearest-neighbours.js";
@@ -36,7 +37,15 @@ export interface UmapOptions {
  * @see McInnes, Healy & Melville 2018, arXiv:1802.03426
  */
 export async function umap(x: Tensor, options: UmapOptions = {}): Promise<Embedding> {
-  const { neighbours = 15, minDistance = 0.1, components = 2, metric = "euclidean", seed = 0, epochs, signal } = options;
+  const {
+    neighbours = 15,
+    minDistance = 0.1,
+    components = 2,
+    metric = "euclidean",
+    seed = 0,
+    epochs,
+    signal = currentSignal(),
+  } = options;
   const all = expectRows(x, "umap");
   for (const [name, value, low] of [
     ["neighbours", neighbours, 2],
@@ -72,11 +81,13 @@ export async function umap(x: Tensor, options: UmapOptions = {}): Promise<Embedd
   const start = (await pca(rows, { components, seed, ...(signal && { signal }) })).transform(rows);
   startFrom(layout.getEmbedding(), start, rng);
 
+  using task = beginTask("umap", { total, unit: "epochs", told: options.onProgress });
   let shown = performance.now();
   for (let epoch = 1; epoch <= total; epoch++) {
     layout.step();
     // Let progress be drawn and an interruption arrive, without paying for it at every epoch.
     if (performance.now() - shown > 50 || epoch === total) {
+      task.at(epoch);
       options.onProgress?.(epoch, total);
       await new Promise(setImmediate);
       signal?.throwIfAborted();

@@ -25,3 +25,4 @@ export {
   type SessionOptions,
   uploadTensor,
 } from "./session.js";
+export { beginTask, currentSignal, type Task, type TaskOptions, type TaskWatcher, taskWatcher } from "./task.js";

@@ -27,6 +27,7 @@ import { checkFeeds, checkOutputNames } from "./feeds.js";
 import { openingBytes, reserveMemory } from "./memory.js";
 import { onnxruntime } from "./onnxruntime.js";
 import type { ResidentTensor } from "./resident.js";
+import { currentSignal } from "./task.js";
 
 export interface SessionOptions {
   /** Default "auto": CUDA where the runtime was built with it, else the CPU. */
@@ -52,7 +53,7 @@ export interface SessionOptions {
   readonly externalData?: string | Readonly<Record<string, Uint8Array>>;
   /** Most bytes that opening, or one run, may be expected to take. */
   readonly memoryBudgetBytes?: number;
-  /** Withdraws the opening. */
+  /** Withdraws the opening; default that of the notebook cell. */
   readonly signal?: AbortSignal;
   /** How errors call the model; default its file's or its graph's name. */
   readonly name?: string;
@@ -65,7 +66,7 @@ export interface RunOptions {
   readonly fetches?: readonly string[];
   /** Outputs that stay with the runtime and come back as `ResidentTensor`. */
   readonly retain?: readonly string[];
-  /** Withdraws a run that has not started; one that has is finished and its result dropped. */
+  /** Withdraws a run that has not started; one that has is finished and its result dropped. Default that of the cell. */
   readonly signal?: AbortSignal;
 }
 
@@ -76,7 +77,8 @@ export interface RunOptions {
  * @throws RuntimeError if ONNX Runtime refuses the model; RangeError on a device it was not built for
  */
 export async function openSession(model: Model | Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
-  const { signal, memoryBudgetBytes, backend = onnxruntime } = options;
+  currentSignal()?.throwIfAborted();
+  const { signal = currentSignal(), memoryBudgetBytes, backend = onnxruntime } = options;
   const { threads = availableParallelism(), graphOptimizationLevel = "all" } = options;
   signal?.throwIfAborted();
   const name = options.name ?? nameOf(model);
@@ -178,7 +180,8 @@ export class Session {
   run(feeds: Feeds, options?: RunOptions & { readonly retain?: readonly never[] }): Promise<Record<string, Tensor>>;
   run(feeds: Feeds, options?: RunOptions): Promise<Record<string, Tensor | ResidentTensor>>;
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor | ResidentTensor>> {
-    const { signal, retain = [] } = options;
+    currentSignal()?.throwIfAborted();
+    const { signal = currentSignal(), retain = [] } = options;
     if (this.#released) throw new TypeError(`Session.run: ${this.name} was released; open it again`);
     signal?.throwIfAborted();
     checkFeeds(feeds, this.inputs, this.name);

@@ -1,5 +1,5 @@
 import { GraphBuilder } from "../program/index.js";
-import { openSession } from "../runtime/index.js";
+import { beginTask, openSession } from "../runtime/index.js";
 import { float32, Rng, symmetricEigen, type Tensor } from "../tensor/index.js";
 import { ColumnSums, type SaeMetrics, UnexplainedVariance } from "./metrics.js";
 import type { Sae } from "./sae.js";
@@ -41,12 +41,15 @@ export async function saeBaselines(data: Vectors, evaluation: Vectors, options: 
   const source = await vectorSource(data);
   const judged = await vectorSource(evaluation);
   const k = Math.min(source.width, Math.round(training.k ?? Math.min(32, training.features)));
+  using task = beginTask("saeBaselines", { total: shuffled ? 3 : 2, unit: "baselines", told: onProgress });
   const baselines: SaeBaseline[] = [{ name: "mean predictor", fvu: 1, l0: 0 }];
 
   baselines.push({ name: `PCA, ${k} components`, fvu: await pcaFvu(source, judged, k), l0: k });
+  task.at(1);
   onProgress?.("PCA");
   const untrained = (seed: number): Promise<Sae> => untrainedSae(source, { ...training, variant: "topk", k, seed });
   baselines.push(await overSeeds("random weights", seeds, judged, untrained));
+  task.at(2);
   onProgress?.("random weights");
   if (shuffled) {
     const { checkpoint: _none, onProgress: _quiet, ...same } = training;

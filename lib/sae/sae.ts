@@ -244,6 +244,8 @@ export class Sae {
       graphs[graph](g, this);
       session = openSession(g.model(), this.sessionOptions);
       this.sessions.set(graph, session);
+      // One that was interrupted is opened again by the next who needs it.
+      session.catch(() => this.sessions.delete(graph));
     }
     return session;
   }

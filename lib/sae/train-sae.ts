@@ -1,5 +1,5 @@
 import type { GraphBuilder } from "../program/index.js";
-import { type Device, defaultDevice, environment, type SessionOptions } from "../runtime/index.js";
+import { beginTask, type Device, defaultDevice, environment, type SessionOptions } from "../runtime/index.js";
 import { float32, Rng, type Tensor, tensorDigest } from "../tensor/index.js";
 import {
   adamw,
@@ -81,6 +81,12 @@ export interface TrainSaeOptions {
 /**
  * Trains a sparse autoencoder on activation vectors. The same data, options and seed give the same SAE, resumed or not.
  * @throws RangeError on impossible options; the signal's reason when interrupted, after the checkpoint was written
+ * @example
+ * import { collect, load, trainSae } from "tweedie";
+ *
+ * const acts = await collect(await load("shapes"), "a red circle", { at: "up_blocks.1", steps: 4 });
+ * const sae = await trainSae(acts, { features: 64, k: 8, steps: 100, batchSize: 256, seed: 0 });
+ * const { fvu, l0 } = await sae.metrics(acts);
  */
 export async function trainSae(data: Vectors, options: TrainSaeOptions): Promise<Sae> {
   const plan = await planOf(await vectorSource(data), options);
@@ -90,6 +96,7 @@ export async function trainSae(data: Vectors, options: TrainSaeOptions): Promise
     : shuffledBatches(source.count, batchSize, rng.fork("order"));
   const { checkpoint, checkpointEvery, signal, session = {} } = options;
   const curves = new Curves();
+  using task = beginTask("trainSae", { total: steps, told: options.onProgress });
   const trainer = await runTraining(trainingSpec(variant, config, batchSize, options), {
     steps,
     learningRate: plan.learningRate,
@@ -101,6 +108,7 @@ export async function trainSae(data: Vectors, options: TrainSaeOptions): Promise
     ...(signal === undefined ? {} : { signal }),
     onProgress({ step, reports, msPerStep }) {
       curves.add(step, reports);
+      task.at(step, `loss ${curves.last.loss.toPrecision(3)}`);
       options.onProgress?.({ step, steps, ...curves.last, msPerStep });
     },
   });

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { currentSignal } from "../runtime/index.js";
 import type { Schedule } from "./schedule.js";
 import { type StepFeeds, type StepReports, Trainer, type TrainerOptions } from "./trainer.js";
 import type { TrainingSpec } from "./training-graph.js";
@@ -32,7 +33,7 @@ export interface RunTrainingOptions extends TrainerOptions {
  * @throws the signal's reason when interrupted, after the checkpoint was written
  */
 export async function runTraining(spec: TrainingSpec, options: RunTrainingOptions): Promise<Trainer> {
-  const { steps, checkpoint, checkpointEvery = 500, signal } = options;
+  const { steps, checkpoint, checkpointEvery = 500, signal = currentSignal() } = options;
   const resume = options.resume ?? (checkpoint !== undefined && existsSync(checkpoint) ? checkpoint : undefined);
   const trainer = await Trainer.create(spec, { ...options, ...(resume === undefined ? {} : { resume }) });
   const k = trainer.stepsPerRun;

@@ -26,10 +26,10 @@ import {
   steeringComparison,
   table,
 } from "../../lib/figures/index.js";
-import { html, md } from "../../lib/notebook/index.js";
+import { html, md, restoreFigures } from "../../lib/notebook/index.js";
 import { zeros } from "../../lib/tensor/tensor.js";
 import { exampleFigures, scene } from "../lib/figures/example-figures.js";
-import { insideNotebook } from "../lib/notebook/fake-notebook.js";
+import { htmlOf, insideNotebook } from "../lib/notebook/fake-notebook.js";
 import { temporaryFolder } from "../temporary-folder.js";
 import { BROWSER_TIMEOUT_MS, CHROMIUM, openFile, sharedBrowser } from "./chromium.js";
 
@@ -143,19 +143,28 @@ describe.skipIf(CHROMIUM === undefined)("figures in a browser", () => {
     await page.close();
   });
 
-  test("a figure without plotly.js says what to do", { timeout }, async () => {
+  test("a figure without plotly.js is a still picture that says what to do, and comes alive when plotly.js does", {
+    timeout,
+  }, async () => {
     const parts: string[] = [];
     await insideNotebook(async (_, runtime) => {
       runtime.documentState.set("plotly-loaded", true);
       const figure: Displayable = lossCurve([{ name: "loss", y: [1] }]);
       parts.push(String((await figure[jupyterDisplay]())["text/html"]));
     });
+    const library = (await insideNotebook(() => restoreFigures())).map(htmlOf)[0]!;
     const path = join(folder, "missing.html");
     writeFileSync(path, `<!doctype html><meta charset="utf-8">${parts[0]}`);
     const page = await browser().newPage();
     page.setDefaultTimeout(timeout);
     await page.goto(pathToFileURL(path).href);
-    await page.getByText("Run that cell, then this one, again.").waitFor();
+    const still = page.getByRole("img", { name: /^Loss: / });
+    expect((await still.boundingBox())!.height).toBeGreaterThan(200);
+    await page.getByText("restoreFigures() in any cell, and this one comes alive.").waitFor();
+    // As Jupyter puts an output into the page.
+    await page.evaluate(`document.body.append(document.createRange().createContextualFragment(${JSON.stringify(library)}))`);
+    await page.locator("[data-drawn=yes] .main-svg").first().waitFor();
+    expect(await page.getByText("comes alive").count()).toBe(0);
     await page.close();
   });
 });

@@ -72,10 +72,19 @@ describe("values", () => {
     expect(events).toEqual([{ type: "execute_result", data: { "text/plain": "me", "image/png": "AQID" }, metadata: {} }]);
   });
 
+  test("a value that cannot be sent, or whose display fails, is an error of the cell", async () => {
+    const display = (data: string) => `({ [Symbol.for('Jupyter.display')]: () => ${data} })`;
+    expect((await run(display("({ 'application/json': 1n })"))).error).toMatchObject({ ename: "TypeError" });
+    expect((await run(display("{ throw new RangeError('no picture'); }"))).error).toMatchObject({ evalue: "no picture" });
+    const shown = await run(`import { display } from 'tslab'; display.raw('application/json', 1n as never); 1`);
+    expect(shown.error).toMatchObject({ ename: "TypeError" });
+    expect((await run("'alive'")).result).toBe("'alive'");
+  });
+
   test("an arquero table is shown as a table whose text cannot become markup", async () => {
     const { events } = await run("import { table } from 'arquero';\ntable({ n: [1, 2], s: ['<b>', 'x'] })");
     expect(events).toMatchObject([
-      { data: { "text/html": expect.stringContaining("<td>&#60;b&#62;</td>"), "text/plain": "n  s\n1  <b>\n2  x" } },
+      { data: { "text/html": expect.stringMatching(/<td[^>]*>&lt;b&gt;<\/td>/), "text/plain": "n  s\n─  ───\n1  <b>\n2  x" } },
     ]);
   });
 });
@@ -209,6 +218,15 @@ describe("output", () => {
     expect((await run("runtime.documentState.has('plotly-loaded')")).result).toBe("true");
     await execute("1", "first");
     expect((await run("runtime.documentState.has('plotly-loaded')")).result).toBe("false");
+  });
+
+  test("where cells have no names, the same code is the same cell", async () => {
+    await run("runtime.documentState.delete('plotly-loaded')");
+    const bringing =
+      "runtime.documentState.set('plotly-loaded', runtime.documentState.has('plotly-loaded') ? 'it was there' : 'it is new'); runtime.documentState.get('plotly-loaded')";
+    expect((await run(bringing)).result).toBe("'it is new'");
+    expect((await run(`${bringing} `)).result).toBe("'it was there'");
+    expect((await run(bringing)).result).toBe("'it is new'");
   });
 
   test("tslab's own display API reaches the cell", async () => {

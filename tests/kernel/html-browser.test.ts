@@ -1,14 +1,11 @@
-import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { notebookToHtml } from "../../kernel/html.js";
-import { type Notebook, parseNotebook } from "../../kernel/notebook-format.js";
-import { PACKAGE_ROOT } from "../../kernel/package-root.js";
+import { parseNotebook } from "../../kernel/notebook-format.js";
 import { lossCurve } from "../../lib/figures/loss-curve.js";
 import { CHROMIUM, openFile, sharedBrowser } from "../browser/chromium.js";
-import { CLI, temporaryFolder } from "./compiled.js";
-import { nbformatVerdict, pythonHas } from "./python.js";
+import { temporaryFolder } from "./compiled.js";
 
 const PLOTLY = "application/vnd.plotly.v1+json";
 
@@ -69,60 +66,5 @@ describe.skipIf(!CHROMIUM)("the exported page in Chromium", () => {
     expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
     expect(trouble).toEqual([]);
     if (process.env.TWEEDIE_SCREENSHOT) await page.screenshot({ path: process.env.TWEEDIE_SCREENSHOT, fullPage: true });
-  });
-});
-
-describe("the first notebook, with less of everything,", () => {
-  const out = temporaryFolder();
-  const file = path.join(out, "01-look-inside");
-  let notebook: Notebook;
-  const bundles = () =>
-    notebook.cells
-      .flatMap((cell) => (cell.cell_type === "code" ? cell.outputs : []))
-      .flatMap((o) => ("data" in o ? [o.data] : []));
-
-  beforeAll(() => {
-    const less = ["steps=5", "scenesPerPair=2", "vectors=3000", "saeSteps=60", "steeringSteps=2"].flatMap((size) => ["-p", size]);
-    const source = path.join(PACKAGE_ROOT, "notebooks", "01-look-inside.ipynb");
-    const { status, stderr } = spawnSync(process.execPath, [CLI, "run", source, "--html", "--quiet", "-o", out, ...less], {
-      encoding: "utf8",
-    });
-    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    notebook = parseNotebook(readFileSync(`${file}.ipynb`, "utf8"));
-  }, 600_000);
-
-  test("runs to its end, and what it shows carries Plotly once", () => {
-    expect(bundles().filter((data) => PLOTLY in data).length).toBeGreaterThanOrEqual(8);
-    const carriers = (text: string) => text.split("window.tweedieFigures=").length - 1;
-    expect(
-      carriers(
-        bundles()
-          .map((data) => data["text/html"] ?? "")
-          .join(),
-      ),
-    ).toBe(1);
-    expect(carriers(readFileSync(`${file}.html`, "utf8"))).toBe(1);
-  });
-
-  test.skipIf(!pythonHas("nbformat"))(
-    "is written in a form that nbformat calls valid (skipped without Python's nbformat)",
-    () => {
-      expect(nbformatVerdict(`${file}.ipynb`)).toBe("valid");
-    },
-  );
-
-  describe.skipIf(!CHROMIUM)("in Chromium", () => {
-    const browser = sharedBrowser();
-
-    test("shows every figure, without a request and without a complaint", async () => {
-      const { page, trouble } = await openFile(browser(), `${file}.html`);
-      const heights = await page
-        .locator("[role=figure][data-drawn=yes] .main-svg:first-child")
-        .evaluateAll((plots) => plots.map((plot) => plot.getBoundingClientRect().height));
-      expect(heights).toHaveLength(bundles().filter((data) => PLOTLY in data).length);
-      expect(Math.min(...heights)).toBeGreaterThan(100);
-      expect(trouble).toEqual([]);
-      if (process.env.TWEEDIE_SCREENSHOT) await page.screenshot({ path: process.env.TWEEDIE_SCREENSHOT, fullPage: true });
-    });
   });
 });

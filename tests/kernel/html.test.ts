@@ -44,8 +44,8 @@ test("a figure of the library draws itself, and the Plotly that came with it is 
   const html = lossCurve([{ name: "loss", y: [2, 1] }]).mimeBundle();
   const carrying = display({ ...html, "text/html": `${plotlyLoader(true)}${html["text/html"]}` });
   const page = notebookToHtml(notebook({ code: "a", outputs: [carrying] }, { code: "b", outputs: [carrying] }), options);
-  expect(page.match(/window\.tweedieFigures=/g)).toHaveLength(1);
-  expect(page.indexOf("window.tweedieFigures=")).toBeLessThan(page.indexOf("<main>"));
+  expect(page.match(/<script data-tweedie-library>/g)).toHaveLength(1);
+  expect(page.indexOf("<script data-tweedie-library>")).toBeLessThan(page.indexOf("<main>"));
   expect(page.length).toBeLessThan(1_700_000);
 });
 

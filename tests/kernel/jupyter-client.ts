@@ -9,7 +9,7 @@ import { CLI } from "./compiled.js";
 const DELIMITER = "<IDS|MSG>";
 
 export interface Received {
-  readonly channel: "shell" | "control" | "iopub";
+  readonly channel: "shell" | "control" | "stdin" | "iopub";
   readonly type: string;
   readonly parent: string | undefined;
   // biome-ignore lint/suspicious/noExplicitAny: contents differ by message type, and the tests look into all of them
@@ -22,13 +22,20 @@ export class JupyterClient {
   readonly received: Received[] = [];
   readonly key = "secret key";
   readonly process: ChildProcess;
+  readonly ports: readonly number[];
   readonly #session = randomUUID();
-  readonly #sockets: { shell: zmq.Dealer; control: zmq.Dealer; iopub: zmq.Subscriber };
+  readonly #sockets: { shell: zmq.Dealer; control: zmq.Dealer; stdin: zmq.Dealer; iopub: zmq.Subscriber };
   readonly #waiting = new Set<() => void>();
   #ended = false;
+  /** What the kernel has said about itself. */
+  stderr = "";
 
   private constructor(process: ChildProcess, ports: readonly number[]) {
     this.process = process;
+    this.ports = ports;
+    process.stderr!.setEncoding("utf8").on("data", (text: string) => {
+      this.stderr += text;
+    });
     // Its last messages may still be on their way.
     process.once("exit", () =>
       setTimeout(() => {
@@ -36,13 +43,16 @@ export class JupyterClient {
         this.#wake();
       }, 2_000),
     );
+    // A kernel asks on stdin whom it has heard on shell.
+    const routingId = this.#session;
     this.#sockets = {
-      shell: new zmq.Dealer({ linger: 0 }),
-      control: new zmq.Dealer({ linger: 0 }),
+      shell: new zmq.Dealer({ linger: 0, routingId }),
+      control: new zmq.Dealer({ linger: 0, routingId }),
+      stdin: new zmq.Dealer({ linger: 0, routingId }),
       iopub: new zmq.Subscriber({ linger: 0, receiveHighWaterMark: 0 }),
     };
     this.#sockets.iopub.subscribe();
-    for (const [index, name] of (["shell", "control", "iopub"] as const).entries()) {
+    for (const [index, name] of (["shell", "control", "iopub", "stdin"] as const).entries()) {
       this.#sockets[name].connect(`tcp://127.0.0.1:${ports[index]}`);
       void this.#receive(name);
     }
@@ -68,7 +78,7 @@ export class JupyterClient {
       hb_port: ports[4],
     };
     writeFileSync(file, JSON.stringify(info));
-    const child = spawn(process.execPath, command(file), { cwd: folder, stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn(process.execPath, command(file), { cwd: folder, stdio: ["ignore", "inherit", "pipe"] });
     const client = new JupyterClient(child, ports);
     // A subscription takes a moment to arrive; until then what is published is lost.
     for (;;) {
@@ -80,13 +90,13 @@ export class JupyterClient {
     return client;
   }
 
-  async send(channel: "shell" | "control", type: string, content: object, key: string = this.key): Promise<string> {
+  async send(channel: "shell" | "control" | "stdin", type: string, content: object, key: string = this.key): Promise<string> {
     const { id, frames } = this.pack(type, content, key);
     await this.#sockets[channel].send(frames);
     return id;
   }
 
-  async sendFrames(frames: string[]): Promise<void> {
+  async sendFrames(frames: (string | Uint8Array)[]): Promise<void> {
     await this.#sockets.shell.send(frames);
   }
 
@@ -101,7 +111,11 @@ export class JupyterClient {
       version: "5.3",
     };
     const parts = [header, {}, {}, content].map((part) => JSON.stringify(part));
-    return { id, frames: [DELIMITER, sign(key, parts), ...parts] };
+    return { id, frames: this.signed(parts, key) };
+  }
+
+  signed(parts: string[], key: string = this.key): string[] {
+    return [DELIMITER, sign(key, parts), ...parts];
   }
 
   async request(channel: "shell" | "control", type: string, content: object = {}): Promise<Received> {
@@ -132,15 +146,15 @@ export class JupyterClient {
     }
   }
 
-  async shutdown(): Promise<number | null> {
+  async shutdown(content: object = { restart: false }): Promise<number | null> {
     const exited = new Promise<number | null>((resolve) => this.process.once("exit", resolve));
-    await this.request("control", "shutdown_request", { restart: false });
+    await this.request("control", "shutdown_request", content);
     const code = await exited;
     for (const socket of Object.values(this.#sockets)) socket.close();
     return code;
   }
 
-  async #receive(channel: "shell" | "control" | "iopub"): Promise<void> {
+  async #receive(channel: Received["channel"]): Promise<void> {
     for await (const frames of this.#sockets[channel]) {
       const texts = frames.map((frame) => frame.toString());
       const [signature, ...parts] = texts.slice(texts.indexOf(DELIMITER) + 1);
@@ -167,7 +181,7 @@ function sign(key: string, parts: readonly string[]): string {
   return hmac.digest("hex");
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const server = net.createServer();
     server.listen(0, "127.0.0.1", () => {

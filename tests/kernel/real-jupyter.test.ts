@@ -95,4 +95,43 @@ print([c.outputs[-1].get("ename") or c.outputs[-1]["data"]["text/plain"] for c i
     const { stdout, stderr } = spawnSync(PYTHON, ["-c", script, file], { encoding: "utf8", cwd: folder, env: jupyter });
     expect(stdout, stderr).toContain("['7', 'Interrupted', '7']");
   });
+
+  // Skipped without Debian's jupyter-console.
+  test.skipIf(!pythonHas("jupyter_console"))("jupyter console runs, asks, is interrupted with Ctrl-C and goes on", () => {
+    const { stdout, stderr } = spawnSync(PYTHON, ["-c", CONSOLE], { encoding: "utf8", cwd: folder, env: jupyter });
+    expect(stdout, stderr).toContain("Out[1]: 42");
+    expect(stdout).toContain("name? Ada");
+    expect(stdout).toContain("'Ada'");
+    expect(stdout).toContain("Interrupted: the cell was interrupted");
+    expect(stdout).toContain("Out[4]: 'again'");
+    expect(stdout).toContain("ended with 0");
+  });
 });
+
+/** Types into a console on a terminal of its own, waiting for what each line is to bring. */
+const CONSOLE = `
+import os, pty, re, select, sys, time
+child, terminal = pty.fork()
+if child == 0:
+    os.environ["TERM"] = "dumb"
+    os.execv(sys.executable, [sys.executable, "-m", "jupyter_console", "--kernel", "tweedie", "--simple-prompt"])
+seen = b""
+def wait(pattern):
+    global seen
+    until = time.time() + 100
+    while not re.search(pattern, seen) and time.time() < until:
+        if select.select([terminal], [], [], 0.2)[0]:
+            try: seen += os.read(terminal, 65536)
+            except OSError: break
+def type_in(text): os.write(terminal, text)
+wait(rb"In \\[1\\]: "); type_in(b"6 * 7\\n")
+wait(rb"In \\[2\\]: "); type_in(b"await input('name? ')\\n")
+wait(rb"\\nname\\? $"); type_in(b"Ada\\n")
+wait(rb"In \\[3\\]: "); type_in(b"console.log('begun'); while (true) {}\\n")
+wait(rb"(?s)begun.*begun"); time.sleep(1); type_in(b"\\x03")
+wait(rb"Interrupted"); type_in(b"'again'\\n")
+wait(rb"Out\\[4\\]"); type_in(b"\\x04")
+wait(rb"Do you really want to exit"); type_in(b"y\\n")
+status = os.waitpid(child, 0)[1]
+print(seen.decode().replace("\\r", ""), "ended with", os.waitstatus_to_exitcode(status))
+`;

@@ -1,32 +1,15 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { parseParameter } from "../../kernel/runner.js";
 import { CLI, temporaryFolder } from "./compiled.js";
+import { type CellSource, writeNotebook } from "./notebooks.js";
 import { nbformatVerdict, pythonHas } from "./python.js";
 
 const folder = temporaryFolder();
 const out = path.join(folder, "out");
 
-type CellSource = string | { code: string; tags: string[] } | { markdown: string };
-
-function notebook(name: string, ...cells: CellSource[]): string {
-  const raw = cells.map((cell) =>
-    typeof cell === "object" && "markdown" in cell
-      ? { cell_type: "markdown", metadata: {}, source: cell.markdown }
-      : {
-          cell_type: "code",
-          metadata: typeof cell === "string" ? {} : { tags: cell.tags },
-          source: typeof cell === "string" ? cell : cell.code,
-          execution_count: 9,
-          outputs: [{ output_type: "stream", name: "stdout", text: "from an earlier run" }],
-        },
-  );
-  const file = path.join(folder, `${name}.ipynb`);
-  writeFileSync(file, JSON.stringify({ cells: raw, metadata: {}, nbformat: 4, nbformat_minor: 4 }));
-  return file;
-}
+const notebook = (name: string, ...cells: CellSource[]): string => writeNotebook(folder, name, ...cells);
 
 function run(file: string, ...args: string[]) {
   const result = spawnSync(process.execPath, [CLI, "run", file, "--output", out, ...args], { encoding: "utf8" });
@@ -67,35 +50,38 @@ test.skipIf(!pythonHas("nbformat"))("what is written is valid for nbformat itsel
   expect(nbformatVerdict(path.join(out, "valid.ipynb"))).toBe("valid");
 });
 
-describe("a cell that fails ends the run with exit code 1, its error, and what ran until then", () => {
+describe("a cell that fails ends the run with its error and what ran until then", () => {
   test.each([
     [
       "an exception",
       "\nthrow new RangeError('bad k')",
       /cell 2 failed\nRangeError: bad k\n {4}at cell\[2\], line 2/,
       "RangeError",
+      1,
     ],
     [
       "a wrong type",
       "const s: string = first;",
       /line 1:7 - Type 'number' is not assignable to type 'string'/,
       "TypeScriptError",
+      1,
     ],
-    ["process.exit(0)", "process.exit(0)", /cell 2 failed\nEngineDied: .*exit code 0/, "EngineDied"],
+    ["process.exit(0)", "process.exit(0)", /cell 2 failed\nEngineDied: .*exit code 0/, "EngineDied", 1],
     [
       "an endless loop",
       "while (true) {}",
-      /cell 2 failed\nInterrupted: the cell ran longer than its limit of 10 s/,
+      /cell 2 reached its time limit\nInterrupted: the cell ran longer than its limit of 10 s/,
       "Interrupted",
+      3,
     ],
-  ])("%s", (name, code, message, ename) => {
+  ])("%s", (name, code, message, ename, exitCode) => {
     // Long enough for the first cell on a machine that is busy otherwise.
     const { status, stderr, executed } = run(
       notebook(name.replace(/\W+/g, "-"), "const first = 1; first", code, "'never'"),
       "--timeout",
       "10",
     );
-    expect(status).toBe(1);
+    expect(status).toBe(exitCode);
     expect(stderr).toMatch(message);
     expect(executed.cells[0].outputs[0].data["text/plain"]).toEqual(["1"]);
     expect(executed.cells[1].outputs.at(-1)).toMatchObject({ output_type: "error", ename });
@@ -114,23 +100,41 @@ describe("parameters", () => {
     expect(executed.cells[2].outputs[0].data["text/plain"]).toEqual(["[ 5, 'a red circle' ]"]);
   });
 
-  test("must be declared by a cell tagged parameters, or nothing runs", () => {
-    const file = notebook("misspelt", { code: "let steps = 20;", tags: ["parameters"] }, "steps");
-    const misspelt = run(file, "-p", "step=5");
-    expect(misspelt).toMatchObject({ status: 2, executed: undefined });
-    expect(misspelt.stderr).toContain(
-      'expected parameters that the cell tagged "parameters" declares, got "step"; the cell is\nlet steps = 20;',
-    );
-    const untagged = run(notebook("untagged", "let steps = 20;"), "-p", "steps=5");
-    expect(untagged).toMatchObject({ status: 2, executed: undefined });
-    expect(untagged.stderr).toContain('expected a cell tagged "parameters" that declares steps, got none');
+  test("are those of the first cell of let declarations where no cell is tagged", () => {
+    const { executed } = run(notebook("untagged", "const a = 1;", "let steps = 20;", "steps + a"), "-p", "steps=5");
+    expect(executed.cells[2].source).toEqual(["// Parameters of this run\n", "let steps = 5;"]);
+    expect(executed.cells[3].outputs[0].data["text/plain"]).toEqual(["6"]);
   });
 
-  test("are JSON where they parse as JSON, else text, and need the name of a variable", () => {
-    expect(parseParameter("a=1e3")).toEqual(["a", 1000]);
-    expect(parseParameter("a=[true,null]")).toEqual(["a", [true, null]]);
-    expect(parseParameter("a=x=y")).toEqual(["a", "x=y"]);
-    for (const wrong of ["a", "=1", "a b=1", "class=1", "a;b=1"]) expect(() => parseParameter(wrong)).toThrow(RangeError);
+  test("that a notebook does not declare, or of another kind, are found out before anything runs", () => {
+    const file = notebook("misspelt", { code: "let steps = 20; let name = 'a';", tags: ["parameters"] }, "steps");
+    for (const [assignment, message] of [
+      ["step=5", 'expected one of steps, name, got "step"'],
+      ["steps=many", "expected steps to be a number, as its default is, got many"],
+      ["steps", 'expected name=value, got "steps"'],
+    ]) {
+      const { status, stderr, executed } = run(file, "-p", assignment!);
+      expect({ status, stderr, executed }).toEqual({ status: 2, stderr: expect.stringContaining(message!), executed: undefined });
+    }
+    const without = run(notebook("without", "const steps = 20;"), "-p", "steps=5");
+    expect(without).toMatchObject({ status: 2, executed: undefined });
+    expect(without.stderr).toContain("expected a cell that declares steps, got none");
+  });
+
+  test("come from a file too, and -p wins over it", () => {
+    const file = notebook("filed", { code: "let steps = 20; let name = 'a';", tags: ["parameters"] }, "[steps, name]");
+    const values = path.join(folder, "values.json");
+    writeFileSync(values, '{ "steps": 7, "name": "b" }');
+    expect(run(file, "-f", values, "-p", "name=c").executed.cells[2].outputs[0].data["text/plain"]).toEqual(["[ 7, 'c' ]"]);
+    writeFileSync(values, '{ "steps": "7" }');
+    expect(run(file, "-f", values).stderr).toContain('expected steps to be a number, as its default is, got "7"');
+  });
+
+  test("are listed by --help-notebook, with their defaults and comments, and nothing runs", () => {
+    const file = notebook("listed", { code: "let steps = 20; // sampler steps\nlet name = 'a';", tags: ["parameters"] }, "steps");
+    const { status, stdout, executed } = run(file, "--help-notebook");
+    expect({ status, executed }).toEqual({ status: 0, executed: undefined });
+    expect(stdout).toMatch(/-p steps=20 +number: sampler steps\n +-p name='a' +text/);
   });
 });
 
@@ -143,23 +147,43 @@ test("a run refuses to overwrite the notebook it runs", () => {
 
 test("a folder that cannot be written to is found out before anything runs", () => {
   const file = notebook("nowhere", "console.log('ran')");
-  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, "run", file, "--output", file], { encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, "run", file, "--output", path.join(file, "below")], {
+    encoding: "utf8",
+  });
   expect(status).toBe(2);
-  expect(stderr).toContain(`cannot write to ${file}`);
+  expect(stderr).toContain(`cannot write to ${path.join(file, "below")}`);
   expect(stdout).not.toContain("ran");
 });
 
-test("Ctrl-C stops the run, leaves no file behind and exits with 130", async () => {
-  const file = notebook("interrupted", "console.log('started'); await new Promise(() => {});");
+test("Ctrl-C keeps what has ended, writes the running notebook as far as it came, starts no other and exits with 130", async () => {
+  const files = [
+    notebook("done", "'done'"),
+    notebook("interrupted", "const before = 1; before", "console.log('started'); await new Promise(() => {});", "'never'"),
+    notebook("waiting", "'never'"),
+  ];
   const target = path.join(folder, "interrupted-out");
   // A terminal sends the signal to every process of its group.
-  const child = spawn(process.execPath, [CLI, "run", file, "--output", target], {
+  const child = spawn(process.execPath, [CLI, "run", ...files, "--output", target, "--junit", path.join(folder, "i.xml")], {
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });
-  await new Promise<void>((resolve) => child.stdout.on("data", (chunk) => String(chunk).includes("started") && resolve()));
-  const exited = new Promise((resolve) => child.once("exit", resolve));
+  let stdout = "";
+  await new Promise<void>((resolve) =>
+    child.stdout.on("data", (chunk) => {
+      stdout += String(chunk);
+      if (stdout.includes("      started")) resolve();
+    }),
+  );
+  const exited = new Promise((resolve) => child.once("close", resolve));
   process.kill(-child.pid!, "SIGINT");
   expect(await exited).toBe(130);
-  expect(readdirSync(target)).toEqual([]);
+  const written = (name: string) => JSON.parse(readFileSync(path.join(target, `${name}.ipynb`), "utf8"));
+  expect(written("done").cells[0].outputs[0].data["text/plain"]).toEqual(["'done'"]);
+  const [before, running, never] = written("interrupted").cells;
+  expect(before.outputs[0].data["text/plain"]).toEqual(["1"]);
+  expect(running.outputs.at(-1)).toMatchObject({ output_type: "error", ename: "Interrupted", evalue: "the run was interrupted" });
+  expect(never).toMatchObject({ execution_count: null, outputs: [] });
+  expect(existsSync(path.join(target, "waiting.ipynb"))).toBe(false);
+  expect(stdout).toMatch(/done\.ipynb +ok .*\n.*interrupted\.ipynb +interrupted +2\/3 .*\n.*waiting\.ipynb +waiting/);
+  expect(readFileSync(path.join(folder, "i.xml"), "utf8")).toContain('<skipped message="waiting"/>');
 });

@@ -53,12 +53,40 @@ describe("under stock tslab, in a project that has tweedie among its packages,",
       show(await pipe.generate("a large red circle", { steps: 2, seed: 1 }));`);
     expect({ status, stderr }).toEqual({ status: "ok", stderr: "" });
     expect(JSON.stringify(displays)).toMatch(/image\/png|data:image\/png/);
+    expect(JSON.stringify(displays)).toContain("<script data-tweedie-library>");
+  });
+
+  test("hooks, captured activations and edits work", async () => {
+    const { status, stdout, stderr } = await run(`
+      import { at, collect } from "tweedie";
+      const captured = await pipe.generate("a circle", { steps: 2, seed: 1, capture: ["mid_block"] });
+      const edited = await pipe.with(at("mid_block").scale(0)).generate("a circle", { steps: 2, seed: 1 });
+      const moved = captured.finalLatents.data.some((v, i) => v !== edited.finalLatents.data[i]);
+      const acts = await collect(pipe, ["a circle"], { at: "mid_block", steps: 2, seeds: [1] });
+      console.log(Object.keys(captured.activations), moved, acts.count > 0);`);
+    expect({ status, stderr }).toEqual({ status: "ok", stderr: "" });
+    expect(stdout).toMatch(/^\[ 'mid_block' \] true true$/m);
+  });
+
+  test("figures, tables, tensors, sound and widgets are shown; plotly.js comes once", async () => {
+    const { status, stderr, displays } = await run(`
+      import { audio, interact, lossCurve, table } from "tweedie";
+      show(lossCurve([{ name: "loss", y: [3, 2, 1] }]), table({ a: [1, 2] }), captured.finalLatents, audio([0, 1, 0], 8000));
+      show(lossCurve([{ name: "again", y: [1] }]));
+      await interact({ k: [0, 2, 1] }, ({ k }) => lossCurve([{ name: "l", y: [1, k] }]), { precompute: 3 });`);
+    expect({ status, stderr }).toEqual({ status: "ok", stderr: "" });
+    const html = displays.map((data) => String((data as Record<string, unknown>)["text/html"]));
+    // The picture above has brought it.
+    expect(html.filter((text) => text.includes("<script data-tweedie-library>"))).toEqual([]);
+    for (const part of ["tweedie-figure", "tweedie-table", "Tensor float32 [1, ", "audio/wav", "data-frame"])
+      expect(html.join("\n")).toContain(part);
   });
 
   test("a wrong type does not compile", async () => {
     for (const [code, message] of [
       ["const picture: string = await pipe.generate('a circle');", "Type 'Generation' is not assignable to type 'string'"],
       ["const flag: boolean = float32([1], [1]).shape;", "is not assignable to type 'boolean'"],
+      ["await interact({ k: [0, 2] }, ({ k }) => k.length);", "Property 'length' does not exist on type 'number'"],
       ["await pipe.generate('a circle', { stepz: 5 });", "'stepz' does not exist in type 'GenerateOptions'"],
     ] as const)
       expect(await run(code)).toMatchObject({ status: "error", stderr: expect.stringContaining(message) });

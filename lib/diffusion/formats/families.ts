@@ -12,7 +12,6 @@ import {
 } from "../conditioning/index.js";
 import type { LatentSpace, StateLayout } from "../pipelines/index.js";
 import { networkInputs } from "../pipelines/network-inputs.js";
-import type { SchedulerConfig } from "../schedules/index.js";
 import type { DiffusersFolder } from "./diffusers-folder.js";
 import { countIn, flagIn, optionalCountIn, shown } from "./folder-files.js";
 import { ModelFolderError } from "./model-folder-error.js";
@@ -33,8 +32,6 @@ export interface Family {
   readonly packing?: number;
   conditioner(parts: OpenedParts): Conditioner;
   layout?(folder: DiffusersFolder): StateLayout;
-  /** Options that Diffusers' pipeline sets on whatever scheduler it gets, where that has them. */
-  readonly schedulerOptions?: SchedulerConfig;
   /** How pixels are scaled, where that is not −1…1. */
   readonly pixels?: Pick<LatentSpace, "scale" | "shift">;
 }
@@ -50,7 +47,7 @@ const stableDiffusion: Family = {
 
 /** Every family of pipelines. @see https://github.com/huggingface/diffusers, src/diffusers/pipelines */
 export const families: Readonly<Record<FamilyName, Family>> = {
-  "stable-diffusion": { ...stableDiffusion, schedulerOptions: { steps_offset: 1, clip_sample: false } },
+  "stable-diffusion": stableDiffusion,
   "latent-consistency": stableDiffusion,
   "stable-diffusion-xl": {
     conditioner: (parts) =>

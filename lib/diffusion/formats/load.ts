@@ -58,7 +58,7 @@ export async function load(source: string, options: LoadOptions = {}): Promise<P
   const family = families[folder.kind.family];
   const notes = [...folder.notes];
   const opening: OpenNetworkOptions = { session, maxSessions, note: (text) => notes.push(text) };
-  const schedulerConfig = schedulerOf(folder, family.schedulerOptions);
+  const schedulerConfig = schedulerOf(folder);
 
   const read = await mapValues(folder.networks, (network) => readModel(network, opening));
   const tokenizers = await mapValues(folder.tokenizers, (path) => loadTokenizer(path));

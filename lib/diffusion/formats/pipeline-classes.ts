@@ -42,6 +42,8 @@ export interface PipelineClass {
   readonly inpaints?: boolean;
   /** The scheduler class that Diffusers' pipeline makes of whatever it gets. */
   readonly scheduler?: string;
+  /** Options that it sets on that scheduler, where it has them. */
+  readonly schedulerOptions?: Readonly<Record<string, unknown>>;
   /** Steps of a run that says nothing of them, and guidance, as Diffusers has them. */
   readonly steps: number;
   readonly guidanceScale: number;
@@ -58,6 +60,8 @@ const stableDiffusion: PipelineClass = {
   steps: 20,
   guidanceScale: 7.5,
 };
+// Of these alone Diffusers corrects schedulers that were published with other values.
+const corrected: PipelineClass = { ...stableDiffusion, schedulerOptions: { steps_offset: 1, clip_sample: false } };
 const xl: PipelineClass = {
   family: "stable-diffusion-xl",
   required: ["network", "text_encoder_2", "tokenizer_2", ...vae],
@@ -111,9 +115,9 @@ export const pipelineClasses: Readonly<Record<string, PipelineClass>> = {
   StableDiffusionControlNetImg2ImgPipeline: { ...stableDiffusion, controlled: true },
   StableDiffusionControlNetInpaintPipeline: { ...stableDiffusion, controlled: true, inpaints: true },
   StableDiffusionControlNetPipeline: { ...stableDiffusion, controlled: true },
-  StableDiffusionImg2ImgPipeline: stableDiffusion,
-  StableDiffusionInpaintPipeline: { ...stableDiffusion, inpaints: true },
-  StableDiffusionPipeline: stableDiffusion,
+  StableDiffusionImg2ImgPipeline: corrected,
+  StableDiffusionInpaintPipeline: { ...corrected, inpaints: true },
+  StableDiffusionPipeline: corrected,
   StableDiffusionXLControlNetImg2ImgPipeline: { ...xl, controlled: true },
   StableDiffusionXLControlNetPipeline: { ...xl, controlled: true },
   StableDiffusionXLImg2ImgPipeline: xl,

@@ -8,13 +8,15 @@ import { ModelFolderError } from "./model-folder-error.js";
  * A folder's scheduler as its pipeline makes it: of the class that it insists on, with the options that it sets.
  * @throws ModelFolderError if the class or an option is unknown; a run would find out too late
  */
-export function schedulerOf({ scheduler, kind }: DiffusersFolder, forced: SchedulerConfig = {}): SchedulerConfig {
+export function schedulerOf({ scheduler, kind }: DiffusersFolder): SchedulerConfig {
   const { file, values } = scheduler;
   try {
     scheduleFromConfig(values);
     const name = kind.scheduler ?? String(values._class_name ?? "DDIMScheduler");
     const known = schedulerClasses[name]!.options;
-    const set = Object.fromEntries(Object.entries(forced).filter(([option]) => Object.hasOwn(known, option)));
+    const set = Object.fromEntries(
+      Object.entries(kind.schedulerOptions ?? {}).filter(([option]) => Object.hasOwn(known, option)),
+    );
     const config = { ...values, ...set, _class_name: name };
     scheduleFromConfig(config);
     return config;

@@ -169,6 +169,7 @@ class PictureGradient {
     if (session === undefined) {
       session = openSession(this.#graph(shape, condition), { name: "classifier guidance", spinning: false });
       this.#sessions.set(key, session);
+      session.catch(() => this.#sessions.delete(key));
     }
     return session;
   }

@@ -1,4 +1,4 @@
-import { environment } from "../../runtime/index.js";
+import { beginTask, currentSignal, environment } from "../../runtime/index.js";
 import { type Tensor, TorchGenerator, tensorDigest } from "../../tensor/index.js";
 import { denoiserFrom } from "../adapters.js";
 import { joined, scaled, stacked } from "../batches.js";
@@ -30,7 +30,7 @@ export async function generate(
     capture = [],
     batchSize = 8,
     asyrp,
-    signal,
+    signal = currentSignal(),
   } = options;
   const items = itemsOf(pipe, prompt, options);
   warnOfTruncation(items, pipe.conditioner.promptTokens ?? 0);
@@ -117,11 +117,13 @@ export async function generate(
     rng,
     ...(signal && { signal }),
   });
+  using task = beginTask("generate", { total: steps, told: options.onStep });
   const started = performance.now();
   for await (const step of run) {
     latents.push(scaled(step.x, plan.signal(step.sigmaNext)));
     denoised.push(step.denoised);
     const done = step.index + 1;
+    task.at(done);
     const secondsLeft = ((performance.now() - started) / 1000 / done) * (steps - done);
     await options.onStep?.({ ...step, steps, secondsLeft });
     signal?.throwIfAborted();

@@ -1,4 +1,5 @@
 import { Displayed, type Figure, type HtmlBlock, inversionError, type MimeBundle, table } from "../../figures/index.js";
+import { beginTask } from "../../runtime/index.js";
 import { float32, type Tensor } from "../../tensor/index.js";
 import { type InvertOptions, invert } from "./inversion.js";
 import type { Pipeline } from "./pipeline.js";
@@ -91,6 +92,8 @@ export async function inversionErrors(
   const latentError: number[] = [];
   const psnr: number[] = [];
   let done = 0;
+  const total = steps.length * guidanceScales.length;
+  using task = beginTask("inversionErrors", { total, unit: "settings", told: onProgress });
   for (const count of steps) {
     let climb = guidedInversion ? undefined : await invert(pipe, { latents }, { ...rest, steps: count });
     for (const guidanceScale of guidanceScales) {
@@ -102,7 +105,8 @@ export async function inversionErrors(
         const pixels = reference.row(item);
         psnr.push(-10 * Math.log10(distance(again.pixels!.row(item), pixels) ** 2 / pixels.size));
       }
-      onProgress?.(++done, steps.length * guidanceScales.length);
+      task.at(++done);
+      onProgress?.(done, total);
     }
   }
   return new InversionErrors({

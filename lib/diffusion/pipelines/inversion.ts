@@ -103,6 +103,14 @@ export class Inversion extends Displayed {
  * Pictures to the noise that they would be drawn from, by running the probability flow from data to noise.
  * @param images pictures of the size the pipeline draws, or latents; the encoder's mean is taken
  * @see Song et al. 2020, arXiv:2010.02502, §4.3; Lu et al. 2022, arXiv:2211.01095 (multistep)
+ * @example
+ * import { load } from "tweedie";
+ * import { invert } from "tweedie/diffusion";
+ *
+ * const pipe = await load("shapes");
+ * const { images } = await pipe.generate("a red circle", { seed: 1 });
+ * const inversion = await invert(pipe, images, { prompts: "a red circle", steps: 10 });
+ * await inversion.reconstruct("a blue circle")
  */
 export async function invert(pipe: Pipeline, images: ImageInput, options: InvertOptions = {}): Promise<Inversion> {
   const { prompts = "", steps = 50, guidanceScale = 1, sampler = "ddim-inverse", batchSize, signal, ...rest } = options;

@@ -1,6 +1,6 @@
 import { gradient } from "../../autodiff/index.js";
 import type { Branch } from "../../hooks/index.js";
-import { openSession, type Session } from "../../runtime/index.js";
+import { beginTask, openSession, type Session } from "../../runtime/index.js";
 import { Tensor, toFloat32 } from "../../tensor/index.js";
 import { preconditioning } from "../adapters.js";
 import { asInput, scaled, stacked, timestepInput } from "../batches.js";
@@ -62,6 +62,7 @@ export async function nullText(pipe: Pipeline, inversion: Inversion, options: Nu
   const found: Tensor<"float32">[] = [];
   const losses = new Float64Array(steps);
   const unoptimized = new Float64Array(steps);
+  using task = beginTask("nullText", { total: steps, told: options.onStep });
   for (let step = 0; step < steps; step++) {
     const [sigma, sigmaNext] = [plan.sigmas[step]!, plan.sigmas[step + 1]!];
     const timestep = plan.timesteps[step]!;
@@ -96,6 +97,7 @@ export async function nullText(pipe: Pipeline, inversion: Inversion, options: Nu
     z = new Tensor("float32", landed, z.shape);
     losses[step] = loss;
     found.push(empty);
+    task.at(step + 1, `loss ${loss.toPrecision(3)}`);
     options.onStep?.({ step, steps, loss });
   }
   return { states: stacked(found), losses, unoptimized };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Figure } from "../../../lib/figures/index.js";
+import { Figure, imageGrid } from "../../../lib/figures/index.js";
 import { axisRange, linearTicks, logTicks, placeAxis } from "../../../lib/figures/static-axes.js";
 import { exampleFigures } from "./example-figures.js";
 
@@ -54,4 +54,17 @@ describe("the still picture", () => {
     expect(named.toSvg()).toContain("<title>&lt;b&gt;</title>");
     expect(named.toSvg()).not.toContain("<script");
   });
+});
+
+test("a caption of several lines ends above its picture", () => {
+  const picture = { width: 4, height: 4, channels: 3, pixels: new Uint8Array(48) } as const;
+  const words = "a caption that goes on for more than one line of this narrow column";
+  const svg = imageGrid(
+    Array.from({ length: 6 }, () => picture),
+    { titles: [words, "b", "c", "d", "e", "f"] },
+  ).toSvg();
+  const top = Number(/<image [^>]*y="([\d.]+)"/.exec(svg)![1]);
+  const lines = [...svg.matchAll(/<text x="[\d.]+" y="([\d.]+)"[^>]*font-size="11"/g)].map((match) => Number(match[1]));
+  expect(lines.length).toBeGreaterThan(6);
+  expect(Math.max(...lines)).toBe(top - 4);
 });

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { lossCurve } from "../../../lib/figures/index.js";
-import { currentSignal, html, live, md, notebookRuntime, progress, show } from "../../../lib/notebook/index.js";
+import { lossCurve, withoutLibrary } from "../../../lib/figures/index.js";
+import { currentSignal, html, live, md, notebookRuntime, progress, restoreFigures, show } from "../../../lib/notebook/index.js";
 import { durationText, statusText } from "../../../lib/notebook/progress.js";
 import { htmlOf, insideNotebook } from "./fake-notebook.js";
 
@@ -22,8 +22,19 @@ describe("show", () => {
       "image/svg+xml",
       "text/plain",
     ]);
-    expect(htmlOf(shown[0]!).length).toBeGreaterThan(1_000_000);
+    expect(htmlOf(shown[0]!).length).toBeGreaterThan(600_000);
+    expect(htmlOf(shown[0]!).length).toBeLessThan(720_000);
     expect(htmlOf(shown[1]!).length).toBeLessThan(20_000);
+  });
+
+  test("restoreFigures brings plotly.js again, and only once", async () => {
+    const shown = await insideNotebook(() => {
+      show(curve(3));
+      restoreFigures();
+      show(curve(4));
+    });
+    expect(shown.map((s) => htmlOf(s).includes("<script data-tweedie-library>"))).toEqual([true, true, false]);
+    expect(withoutLibrary(htmlOf(shown[1]!))).toBe("<small>plotly.js for the figures of this notebook</small>");
   });
 
   test("shows plain values as text and tables as HTML", async () => {

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { readFile, statfs } from "node:fs/promises";
 import { posix } from "node:path";
 import { decodeModel, tensorsOf } from "../../../onnx/index.js";
+import { beginTask, currentSignal } from "../../../runtime/index.js";
 import { download, isWhole } from "./download.js";
 import { HubCache, hubCacheFolder, type Snapshot } from "./hub-cache.js";
 import { HubClient } from "./hub-client.js";
@@ -58,13 +59,13 @@ const queues = new Map<string, Promise<unknown>>();
  */
 export async function resolveHubModel(source: string, options: HubOptions = {}): Promise<string> {
   const reference = parseHubSource(source);
-  const { variant, signal } = options;
+  const { variant, signal = currentSignal() } = options;
   if (variant !== undefined && !/^\w{1,32}$/.test(variant)) {
     throw new TypeError(`hub: a variant is a short name such as "fp16", got ${JSON.stringify(variant)}`);
   }
   const cache = new HubCache(options.cacheFolder ?? hubCacheFolder(), reference.model);
   const before = queues.get(cache.folder);
-  const turn = afterwards(before, signal).then(() => resolve(reference, cache, options));
+  const turn = afterwards(before, signal).then(() => resolve(reference, cache, { ...options, ...(signal && { signal }) }));
   const settled = Promise.allSettled([before, turn]);
   queues.set(cache.folder, settled);
   const { path } = await turn.finally(() => {
@@ -125,6 +126,8 @@ async function downloadSnapshot(
     await expectSpace(model, [...batch.values()], cache);
     // Files of one content are downloaded once.
     const blobs = [...new Map([...batch.values()].map((file) => [file.digest, file])).values()];
+    const told = options.onProgress;
+    using task = beginTask(`download ${model}`, { total: megabytes(sum(blobs.map(({ size }) => size))), unit: "MB", told });
     await inParallel(blobs, options.signal, (file, signal) =>
       download(cache.blob(file), file, (from) => client.read(commit, file.path, from, signal), {
         model,
@@ -132,6 +135,7 @@ async function downloadSnapshot(
         retries: options.retries ?? 4,
         onReceived: (bytes) => {
           received.set(file.digest, bytes);
+          task.at(megabytes(sum(blobs.map(({ digest }) => received.get(digest) ?? 0))));
           options.onProgress?.(progressOf(file, received, files));
         },
       }),
@@ -164,6 +168,10 @@ function externalLocations(bytes: Uint8Array, path: string): Set<string> {
   const locations = new Set<string>();
   for (const { data } of tensorsOf(decodeModel(bytes, path).graph)) if (data.kind === "external") locations.add(data.location);
   return locations;
+}
+
+function megabytes(bytes: number): number {
+  return Math.ceil(bytes / 1e6);
 }
 
 function progressOf(

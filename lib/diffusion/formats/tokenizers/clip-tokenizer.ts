@@ -37,12 +37,12 @@ export class Tokenizer implements PromptTokenizer {
   constructor(parts: TokenizerParts) {
     const { vocab, merges, startToken, endToken, padToken, maxLength } = parts;
     const idOf = (token: string): number => {
-      const id = vocab[token];
+      const id = Object.hasOwn(vocab, token) ? vocab[token] : undefined;
       if (id === undefined) throw new TypeError(`Tokenizer: the vocabulary lacks "${token}"; vocab.json and the config disagree`);
       return id;
     };
     this.maxLength = maxLength;
-    this.vocabularySize = Math.max(...Object.values(vocab)) + 1;
+    this.vocabularySize = Object.values(vocab).reduce((most, id) => Math.max(most, id), -1) + 1;
     this.startId = idOf(startToken);
     this.endId = idOf(endToken);
     this.padId = idOf(padToken);

@@ -207,6 +207,8 @@ describe("defaults", () => {
     const scheduler = { _class_name: "DDIMScheduler", steps_offset: 0, clip_sample: true };
     const pipe = await open(await written({ ...parts(), scheduler }));
     expect(pipe.schedulerConfig).toMatchObject({ steps_offset: 1, clip_sample: false });
+    const controlled = { ...parts(), index: { _class_name: "StableDiffusionControlNetPipeline" }, scheduler };
+    expect((await open(await written(controlled))).schedulerConfig).toMatchObject(scheduler);
   });
 
   it("are there for every class, whose schedulers and families exist", () => {

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -142,10 +142,25 @@ describe("loadTokenizer", () => {
     ["merges.txt", "q q\n", /the vocabulary lacks "qq"/],
     ["tokenizer_config.json", '{"tokenizer_class": "T5Tokenizer"}', /expected a CLIPTokenizer, got "T5Tokenizer"/],
     ["tokenizer_config.json", '{"model_max_length": -1}', /model_max_length is a whole number/],
+    ["tokenizer_config.json", '{"pad_token": "constructor"}', /the vocabulary lacks "constructor"/],
   ])("explains a broken %s: %s", async (name, content, message) => {
     const folder = await folderWith(name, content);
     await expect(loadTokenizer(folder)).rejects.toThrow(TypeError);
     await expect(loadTokenizer(folder)).rejects.toThrow(message);
+  });
+
+  it("takes a folder in the place of a file for none of its files", async () => {
+    const folder = await folderWith("merges.txt", "");
+    await rm(join(folder, "merges.txt"));
+    await mkdir(join(folder, "merges.txt"));
+    await expect(loadTokenizer(folder)).rejects.toThrow(/merges\.txt must be a file of at most \d+ bytes, got one that is none/);
+  });
+
+  it("reads vocabularies of hundreds of thousands", async () => {
+    const vocab = JSON.parse(await readFile(join(golden, "vocab.json"), "utf8")) as Record<string, number>;
+    for (let i = 0; i < 300_000; i++) vocab[`piece${i}`] = 50_000 + i;
+    const folder = await folderWith("vocab.json", JSON.stringify(vocab));
+    expect((await loadTokenizer(folder)).vocabularySize).toBe(350_000);
   });
 
   it("names a missing file", async () => {
