@@ -1,4 +1,3 @@
-import { toAttributes } from "../onnx/index.js";
 import type { GraphBuilder, Value } from "../program/index.js";
 import { float32, int64, Tensor, tensorDigest } from "../tensor/index.js";
 import { positionAxes } from "./axes.js";
@@ -91,21 +90,20 @@ function stepProgram(step: ReductionStep, point: HookPoint, axes: readonly Axis[
     if ("heads" in step) {
       if (step.heads !== "mean") return chosen("head", step.heads);
       const head = axisOf("head");
-      return { program: (x, g) => reduceOver(x, g, "ReduceMean", [head]), axes: axes.toSpliced(head, 1) };
+      return { program: (x) => x.mean([head]), axes: axes.toSpliced(head, 1) };
     }
   }
   const places = placesOf(axes);
   if (places.length === 0) throw new RangeError(`capture ${path}: nothing to reduce, its axes are ${shown}`);
   const rest = axes.filter((_, i) => !places.includes(i));
-  if (typeof step === "string" && step !== "tokens")
-    return { program: (x, g) => reduceOver(x, g, reducers[step], places), axes: rest };
+  if (typeof step === "string" && step !== "tokens") return { program: (x) => x[step](places), axes: rest };
   if (typeof step === "object" && "region" in step) {
     const { region, by = "mean" } = step;
     return { program: (x, g) => overRegion(x, g, region, by, places, path), axes: rest };
   }
   if (typeof step === "object" && "grid" in step) {
     const { grid, by = "mean" } = step;
-    return { program: (x, g) => overGrid(x, g, grid, by, places, path), axes };
+    return { program: (x) => overGrid(x, grid, by, places, path), axes };
   }
   if (rest.join() !== "batch,channel") throw new RangeError(`capture ${path}: no vectors at places, its axes are ${shown}`);
   const tokens = typeof step === "object" ? step.tokens : undefined;
@@ -116,27 +114,12 @@ function stepProgram(step: ReductionStep, point: HookPoint, axes: readonly Axis[
   return { program, axes: ["batch", "token", "channel"] };
 }
 
-const reducers = { mean: "ReduceMean", max: "ReduceMax", sum: "ReduceSum" } as const;
-
 /** Axes of places: y and x, tokens, or queries or keys; of both, as in attention probabilities, the queries, which are the picture's. */
 function placesOf(axes: readonly Axis[]): number[] {
   const positions = positionAxes(axes);
   if (positions.length > 0) return positions;
   const attended = axes.includes("query") ? axes.indexOf("query") : axes.indexOf("key");
   return attended < 0 ? [] : [attended];
-}
-
-/** Reduces over axes; before opset 18 (of sums: 13) the axes were an attribute, since then they are an input. */
-export function reduceOver(
-  x: Value,
-  g: GraphBuilder,
-  opType: "ReduceMean" | "ReduceMax" | "ReduceSum",
-  axes: readonly number[],
-  keepdims = false,
-): Value {
-  const options = toAttributes({ keepdims: keepdims ? 1 : 0 });
-  const isInput = g.opset >= (opType === "ReduceSum" ? 13 : 18);
-  return isInput ? g.op(opType, [x, g.ints(axes)], options) : g.op(opType, [x], { ...options, axes });
 }
 
 function overRegion(x: Value, g: GraphBuilder, region: Region, by: Pooling, places: readonly number[], path: string): Value {
@@ -156,13 +139,13 @@ function overRegion(x: Value, g: GraphBuilder, region: Region, by: Pooling, plac
     ),
   );
   const cut = g.where(inside, x, g.scalar(by === "max" ? Number.NEGATIVE_INFINITY : 0, x.dtype));
-  if (by === "max") return reduceOver(cut, g, "ReduceMax", places);
+  if (by === "max") return cut.max(places);
   const share = g.constant(float32(weights, shape)).cast(x.dtype);
-  const sum = reduceOver(cut.mul(share), g, "ReduceSum", places);
+  const sum = cut.mul(share).sum(places);
   return by === "mean" ? sum.div(total) : sum;
 }
 
-function overGrid(x: Value, g: GraphBuilder, grid: number, by: Pooling, places: readonly number[], path: string): Value {
+function overGrid(x: Value, grid: number, by: Pooling, places: readonly number[], path: string): Value {
   const lengths = places.map((i) => x.dim(i));
   const isSequence = lengths.length === 1;
   const side = isSequence ? Math.sqrt(lengths[0]!) : undefined;
@@ -177,7 +160,7 @@ function overGrid(x: Value, g: GraphBuilder, grid: number, by: Pooling, places: 
   // A 0 keeps the axis of the same number only; what stands behind the places is at most one axis.
   const behind = after === 0 ? [] : [-1];
   const fields = x.reshape([...before, grid, height / grid, grid, width / grid, ...behind]);
-  const pooled = reduceOver(fields, g, reducers[by], [first + 1, first + 3]);
+  const pooled = fields[by]([first + 1, first + 3]);
   return isSequence ? pooled.reshape([...before, grid * grid, ...behind]) : pooled;
 }
 

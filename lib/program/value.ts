@@ -217,7 +217,11 @@ export class Value {
   private reduce(opType: string, axes: readonly number[] | undefined, keepdims: boolean): Value {
     const { builder: g } = this;
     const over = axes ?? this.shape.map((_, i) => i);
-    return g.op(opType, [this, g.ints(over)], { keepdims: keepdims ? 1 : 0 });
+    // Before opset 18 (of sums: 13) the axes were an attribute, since then they are an input.
+    const isInput = g.opset >= (opType === "ReduceSum" ? 13 : 18);
+    return isInput
+      ? g.op(opType, [this, g.ints(over)], { keepdims: keepdims ? 1 : 0 })
+      : g.op(opType, [this], { keepdims: keepdims ? 1 : 0, axes: over });
   }
 
   toString(): string {

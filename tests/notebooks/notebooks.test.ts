@@ -14,9 +14,18 @@ const FOLDER = path.join(PACKAGE_ROOT, "notebooks");
 /** Every notebook, with less of everything so that a test run has time for all. */
 const LESS: Readonly<Record<string, readonly string[]>> = {
   "01-look-inside": ["steps=5", "scenesPerPair=2", "vectors=3000", "saeSteps=60", "steeringSteps=2"],
-  "02-samplers": ["stepCounts=[5,10]", "referenceSteps=20", "fewSteps=5", "seeds=2"],
-  "03-anatomy": ["steps=3"],
-  "04-attention": ["steps=4", "scoredScenes=4", "noiseLevels=[300,700]", "weights=[0,1,2]", "editSteps=3"],
+  "02-samplers": [
+    'solvers=["ddim","dpmpp-2m"]',
+    'noisy=["ddpm"]',
+    "stepCounts=[4,8]",
+    "referenceSteps=10",
+    "fewSteps=4",
+    "seeds=2",
+    "judgedSteps=[2]",
+    "judgedPrompts=6",
+  ],
+  "03-anatomy": ["steps=2", "noiseLevels=[300]", "judgedPrompts=6"],
+  "04-attention": ["steps=4", "scoredScenes=4", "noiseLevels=[300,700]", "weights=[0,1,2]", "editSteps=2", "judgedPrompts=6"],
   "05-editing": [
     "pictures=2",
     "inversionSteps=[4,8]",
@@ -25,7 +34,7 @@ const LESS: Readonly<Record<string, readonly string[]>> = {
     "nullTextSteps=3",
     "nullTextIterations=2",
     "strengths=[0.5,1]",
-    "doses=[0,1]",
+    "directionDoses=[0,1]",
     "guidedPictures=2",
     "classifierScales=[0,1]",
   ],
@@ -35,6 +44,7 @@ const LESS: Readonly<Record<string, readonly string[]>> = {
     "integrationPoints=4",
     'colourPairs=[["a large red circle","a large blue circle"]]',
     'shapePairs=[["a large red circle","a large red square"]]',
+    'hookPoints=["mid_block","up_blocks.1","up_blocks.1.attentions.*:update"]',
   ],
 };
 
@@ -46,6 +56,8 @@ test("every notebook is run here, and stands in the repository without outputs",
     const code = cells.filter((cell) => cell.cell_type === "code");
     expect(code.flatMap((cell) => cell.outputs)).toEqual([]);
     expect(code.every((cell) => cell.execution_count === null)).toBe(true);
+    const exercises = cells.find((cell) => cell.cell_type === "markdown" && cell.source.includes("## Exercises"));
+    if (file !== "01-look-inside.ipynb") expect(exercises?.source.match(/^\d\. /gm)?.length).toBeGreaterThanOrEqual(3);
   }
 });
 
@@ -102,4 +114,16 @@ describe.each(Object.entries(LESS))("%s, with less of everything,", (name, less)
       if (process.env.TWEEDIE_SCREENSHOT) await page.screenshot({ path: process.env.TWEEDIE_SCREENSHOT, fullPage: true });
     });
   });
+});
+
+// The first one draws known scenes throughout; the others leave out what only the drawn world can answer.
+describe.each(Object.entries(LESS).slice(1))("%s of a model in a folder", (name, less) => {
+  test("runs to its end", () => {
+    const source = path.join(FOLDER, `${name}.ipynb`);
+    const sizes = [...less, `model=${path.join(PACKAGE_ROOT, "models", "shapes")}`].flatMap((size) => ["-p", size]);
+    const { status, stderr } = spawnSync(process.execPath, [CLI, "run", source, "--quiet", "-o", temporaryFolder(), ...sizes], {
+      encoding: "utf8",
+    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  }, 600_000);
 });

@@ -1,7 +1,6 @@
 import { int64, Rng, type Tensor } from "../../tensor/index.js";
 import { positionAxes } from "../axes.js";
 import type { HookPoint } from "../hook-point.js";
-import { reduceOver } from "../reduction.js";
 import { type Edit, itemsOf, type StepContext } from "./edit.js";
 import { limitedEdit, type UnlimitedEdit } from "./limited-edit.js";
 import type { EditOptions } from "./limits.js";
@@ -38,7 +37,7 @@ function ablation(pattern: string, by: Ablation): UnlimitedEdit {
     return {
       kind: "ablate mean",
       label: `${pattern} ablated (mean)`,
-      edited: (x, g, _, point) => g.op("Expand", [reduceOver(x, g, "ReduceMean", meanAxes(point), true), g.op("Shape", [x])]),
+      edited: (x, g, _, point) => g.op("Expand", [x.mean(meanAxes(point), true), g.op("Shape", [x])]),
     };
   }
   if ("mean" in by) {

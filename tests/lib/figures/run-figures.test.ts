@@ -10,6 +10,7 @@ import {
   type Picture,
   patchingHeatmap,
   scheduleComparison,
+  steeringComparison,
 } from "../../../lib/figures/index.js";
 import { colorWithOpacityAt, overlay, signed, viridis } from "../../../lib/figures/palette.js";
 import { evenSteps } from "../../../lib/figures/stepper.js";
@@ -143,4 +144,13 @@ test("the still of a film has no room for the slider", () => {
   const film = denoisedOverTime({ denoised: [picture, picture] });
   const [, height] = /viewBox="0 0 800 (\d+)"/.exec(film.toSvg())!;
   expect(Number(height)).toBe(Number(film.layout.height) - 84 + 12);
+});
+
+test("the column of factors that is framed as unedited is 1, where 0 is another strength", () => {
+  const strengths = [0, 1, 2];
+  const comparison = { strengths, rows: [{ name: "row", pictures: [picture, picture, picture] }] };
+  const texts = (options: object) =>
+    (steeringComparison(comparison, options).layout.annotations as { text: string }[]).map(({ text }) => text);
+  expect(texts({})).toEqual(["<b>unedited</b>", "1", "2", "row"]);
+  expect(texts({ unedited: 1 })).toEqual(["0", "<b>unedited</b>", "2", "row"]);
 });

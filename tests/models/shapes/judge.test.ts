@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Classifier } from "../../../lib/predictors/index.js";
-import { parseCaption } from "../../../models/shapes/caption.js";
+import { Rng } from "../../../lib/tensor/index.js";
+import { captionOf, parseCaption } from "../../../models/shapes/caption.js";
 import { exampleAt } from "../../../models/shapes/dataset.js";
 import { judgePictures, openJudge, openShortcut, type Verdict } from "../../../models/shapes/judge.js";
 import { answersOf, pairLabels, type Question, questions } from "../../../models/shapes/questions.js";
 import { renderBatch } from "../../../models/shapes/render.js";
 import type { Scene, SceneOptions } from "../../../models/shapes/scene.js";
-import { relationSeen, scoreOf } from "../../../models/shapes/score.js";
+import { relationSeen, scoreOf, scorePictures, sharesOf } from "../../../models/shapes/score.js";
 import { shortcut } from "../../../models/shapes/shortcut.js";
 
 function testScenes(n: number, scene: SceneOptions = { combinations: "any" }): Scene[] {
@@ -82,6 +83,13 @@ describe("the judge", () => {
     verdicts = await judgePictures(judge, renderBatch(scenes));
   });
   afterAll(() => judge?.release());
+
+  it("scores renders by their captions: nearly all is as said", async () => {
+    const captions = scenes.map((scene, i) => captionOf(scene, new Rng(i)));
+    const shares = sharesOf(await scorePictures(judge, renderBatch(scenes), captions));
+    for (const aspect of ["shape", "colour", "background", "count", "size", "texture"] as const)
+      expect(shares[aspect]!.share, aspect).toBeGreaterThan(0.98);
+  });
 
   it("is right about every single-answer question of test renders", () => {
     for (const question of ["shape", "colour", "background", "count", "size", "texture"] as const) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Rng } from "../../../lib/tensor/random.js";
-import { renderBatch, renderScene } from "../../../models/shapes/render.js";
+import { objectMask, renderBatch, renderScene } from "../../../models/shapes/render.js";
 import { type Scene, type SceneObject, type Shape, sampleScene } from "../../../models/shapes/scene.js";
 
 const red: SceneObject = {
@@ -94,5 +94,25 @@ describe("renderBatch", () => {
     const second = 3 * 64 * 64;
     expect([data[second], data[second + 64 * 64]]).toEqual([1, -1]);
     expect(data[second + 2 * 64 * 64]).toBeCloseTo(-0.6, 6);
+  });
+});
+
+describe("objectMask", () => {
+  const two = scene({ ...red, x: 16, y: 16, radius: 10, texture: "striped" }, { ...red, x: 48, y: 40, radius: 8 });
+  const total = (values: Float32Array): number => values.reduce((a, b) => a + b, 0);
+
+  it("covers what an object covers, whatever its texture and colour", () => {
+    expect(total(objectMask(two, { object: 0 }).data)).toBeCloseTo(Math.PI * 100, -1);
+    expect(total(objectMask(two).data)).toBeCloseTo(Math.PI * 164, -1);
+  });
+
+  it("gives shares of coarser cells, row by row", () => {
+    const mask = objectMask(two, { object: 1, size: 4 });
+    expect(mask.shape).toEqual([4, 4]);
+    expect(total(mask.data) * 256).toBeCloseTo(Math.PI * 64, -1);
+    // The circle around (48, 40) lies on the border of the third and fourth column, in the third row.
+    expect(mask.data[2 * 4 + 2]).toBeCloseTo(mask.data[2 * 4 + 3]!, 2);
+    expect(mask.data[2 * 4 + 2]! * 512).toBeCloseTo(Math.PI * 64, -1);
+    expect(() => objectMask(two, { size: 5 })).toThrow("size must divide 64, got 5");
   });
 });

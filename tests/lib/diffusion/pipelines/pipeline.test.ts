@@ -45,6 +45,15 @@ describe("generate", () => {
     const again = await pipe.generate("a red circle", { steps: 3, noise: torchRandn(7, [1, 4, 4, 4]) });
     expect(again.latents.bytes).toEqual(run.latents.bytes);
   });
+  it("takes one noise for all pictures", async () => {
+    const noise = torchRandn(7, [1, 4, 4, 4]);
+    const three = await pipe.generate("a red circle", { steps: 3, noise, seeds: [1, 2, 3], sampler: "ddim" });
+    const one = await pipe.generate("a red circle", { steps: 3, noise, sampler: "ddim" });
+    for (const item of [0, 1, 2]) {
+      const worst = three.finalLatents.row(item).data.map((v, i) => Math.abs(v - one.finalLatents.data[i]!));
+      expect(Math.max(...worst)).toBeLessThan(1e-5);
+    }
+  });
   it("recalls predictions instead of running the network", async () => {
     const run = await pipe.generate("a red circle", { ...quick, capture: ["out_sample"] });
     const known = run.activations.out_sample!.tensor;
