@@ -25,7 +25,21 @@ export interface FeatureBrowserOptions {
  * @param card what the card of a feature shows, asked for when it is opened
  * @throws RangeError for an empty list
  * @example
- * await featureBrowser(features, async (feature) => ({ feature, examples: await examplesOf(feature) }));
+ * import { collect, decileSamples, featureBrowser, featureExamples, imageCodes, load, trainSae } from "tweedie";
+ *
+ * const pipe = await load("shapes");
+ * const acts = await collect(pipe, ["a red circle", "a blue square"], { at: "mid_block", steps: 4, seeds: [0, 1, 2] });
+ * const sae = await trainSae(acts, { features: 16, k: 4, steps: 40, batchSize: 64 });
+ * const codes = await imageCodes(sae, acts);
+ * const { firingRates } = await sae.metrics(acts);
+ * await featureBrowser(
+ *   Array.from(firingRates, (firingRate, feature) => ({ feature, firingRate })),
+ *   async (feature) => ({
+ *     feature,
+ *     examples: await featureExamples(pipe, sae, acts, feature, decileSamples(codes, feature)),
+ *     activations: (await sae.encodeSparse(acts)).column(feature),
+ *   }),
+ * );
  */
 export async function featureBrowser(
   features: readonly ListedFeature[],

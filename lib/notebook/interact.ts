@@ -52,8 +52,12 @@ const mostFrames = 200;
  * Controls, and what `draw` returns for them: a figure, a picture, any value.
  * @throws RangeError for a control that leaves no choice, or more pictures to draw ahead than 200
  * @example
- * await interact({ steps: [5, 50], strength: [-8, 8] }, async ({ steps, strength }) =>
- *   pipe.with(steer(sae, 42, strength)).generate("a red circle", { steps, seed: 7 }));
+ * import { at, interact, load } from "tweedie";
+ *
+ * const pipe = await load("shapes");
+ * await interact({ steps: [5, 20], strength: [0, 2, 0.1] }, ({ steps, strength }) =>
+ *   pipe.with(at("mid_block").scale(strength)).generate("a red circle", { steps, seed: 7 }),
+ * );
  */
 export async function interact<const C extends Controls>(
   controls: C,

@@ -29,8 +29,10 @@ const unwatched: Task = { at: () => undefined, [Symbol.dispose]: () => undefined
 /**
  * Begins a task.
  * @example
- * using task = beginTask("generate", { total: steps });
- * for (…) task.at(step);
+ * import { beginTask } from "tweedie/runtime";
+ *
+ * using task = beginTask("count", { total: 10 });
+ * for (let done = 1; done <= 10; done++) task.at(done);
  */
 export function beginTask(label: string, options: TaskOptions = {}): Task {
   const watch = (globalThis as { [taskWatcher]?: TaskWatcher })[taskWatcher];

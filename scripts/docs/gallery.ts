@@ -7,7 +7,7 @@ import type { Heading } from "./markdown.js";
 import type { Runs } from "./runs.js";
 import { bundleHtml } from "./stills.js";
 
-/** Parameters with which a notebook takes seconds. One that is not here is shown without pictures until it was run into `out/`. */
+/** Notebooks that are run for every site, with parameters with which they take seconds. */
 const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "01-look-inside": {
     steps: 12,
@@ -21,6 +21,7 @@ const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     pilotPictures: 2,
     steeredPictures: 4,
   },
+  "04-attention": { steps: 8, scoredScenes: 8, noiseLevels: [300, 700], weights: [0, 1, 4], editSteps: 6 },
 };
 
 const PLOTLY = "application/vnd.plotly.v1+json";
@@ -30,10 +31,12 @@ interface GalleryOptions {
   readonly out: string;
   /** Absent where nothing is to be run. */
   readonly runs: Runs | undefined;
+  /** Whether notebooks that take minutes are run too, where `out/` has not what came of them. */
+  readonly all: boolean;
 }
 
 /** Every figure of every notebook, with the code that made it and a link to the whole. */
-export async function galleryPage({ root, out, runs }: GalleryOptions): Promise<{ html: string; headings: Heading[] }> {
+export async function galleryPage({ root, out, runs, all }: GalleryOptions): Promise<{ html: string; headings: Heading[] }> {
   const names = readdirSync(path.join(root, "notebooks"))
     .filter((file) => file.endsWith(".ipynb"))
     .map((file) => file.slice(0, -".ipynb".length))
@@ -47,7 +50,7 @@ export async function galleryPage({ root, out, runs }: GalleryOptions): Promise<
   for (const name of names) {
     const source = path.join(root, "notebooks", `${name}.ipynb`);
     cpSync(source, path.join(out, "notebooks", `${name}.ipynb`));
-    const ran = await runs?.notebook(name, small[name]);
+    const ran = await runs?.notebook(name, small[name] ?? (all ? {} : undefined));
     const notebook = ran?.notebook ?? (JSON.parse(readFileSync(source, "utf8")) as Notebook);
     const title = /^#\s+(.+)$/m.exec(textOf(notebook.cells[0]?.source))?.[1] ?? name;
     headings.push({ level: 2, text: title, id: name });
@@ -56,14 +59,18 @@ export async function galleryPage({ root, out, runs }: GalleryOptions): Promise<
       ran && `<a href="notebooks/${name}.html">as a page</a>`,
       `<a href="notebooks/${name}.ipynb" download>notebook</a>`,
     ];
-    const note = ran?.small
-      ? " Run here with small parameters, so numbers and pictures are worse than those of the notebook as it is."
-      : "";
+    const note = ran === undefined ? notRun(name) : ran.small && small[name] ? runSmall : "";
     parts.push(`<h2 id="${name}">${escapeHtml(title)}</h2><p>${links.filter(Boolean).join(" · ")}.${note}</p>`);
     const figures = ran ? figuresOf(notebook, name, out) : [];
     parts.push(`<div class="figures">${figures.join("\n")}</div>`);
   }
   return { html: parts.join("\n"), headings };
+}
+
+const runSmall = " Run here with small parameters, so numbers and pictures are worse than those of the notebook as it is.";
+
+function notRun(name: string): string {
+  return ` It takes minutes and was not run for this page: after <code>npx tweedie run notebooks/${name}.ipynb --html</code> the next one has its pictures.`;
 }
 
 function figuresOf(notebook: Notebook, name: string, out: string): string[] {

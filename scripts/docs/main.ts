@@ -16,6 +16,8 @@ export interface SiteOptions {
   readonly out: string;
   /** Whether notebooks and examples are run for their pictures. */
   readonly figures: boolean;
+  /** Whether also notebooks that take minutes are. */
+  readonly allNotebooks?: boolean;
 }
 
 export interface SiteReport extends LinkReport {
@@ -26,7 +28,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Makes the site anew in a folder and follows its links.
  * @throws RangeError if there is anything but a site in the folder */
-export async function buildSite({ out, figures }: SiteOptions): Promise<SiteReport> {
+export async function buildSite({ out, figures, allNotebooks = false }: SiteOptions): Promise<SiteReport> {
   if (existsSync(out) && readdirSync(out).length > 0 && !existsSync(path.join(out, "assets", "site.css")))
     throw new RangeError(`docs: expected an empty folder, or one with an earlier site, got ${out}; choose another with --out`);
   rmSync(out, { recursive: true, force: true });
@@ -39,7 +41,7 @@ export async function buildSite({ out, figures }: SiteOptions): Promise<SiteRepo
   const all = [home, ...sections.flatMap(({ pages }) => pages)];
   const runs = figures ? new Runs(root) : undefined;
   // Notebooks and examples run in processes of their own, while the reference is made in this one.
-  const gallery = galleryPage({ root, out, runs });
+  const gallery = galleryPage({ root, out, runs, all: allNotebooks });
   const examples = runs?.examples(all);
   const reference = await writeReference({
     root,
@@ -47,7 +49,7 @@ export async function buildSite({ out, figures }: SiteOptions): Promise<SiteRepo
     style: path.join(assets, "reference.css"),
     links: sectionLinks,
   });
-  const inserts = generatedTables(root, reference);
+  const inserts = generatedTables(reference);
   const found: { title: string; url: string; kind: string }[] = [];
   const put = (name: string, title: string, body: string, headings: Parameters<typeof pageHtml>[0]["headings"]): void => {
     const file = path.join(out, `${name}.html`);
@@ -93,10 +95,15 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     options: {
       out: { type: "string", default: path.join(root, "out", "docs") },
       "no-figures": { type: "boolean", default: false },
+      "all-notebooks": { type: "boolean", default: false },
     },
   });
   const started = performance.now();
-  const { pages, checked, broken, loaded } = await buildSite({ out: path.resolve(values.out), figures: !values["no-figures"] });
+  const { pages, checked, broken, loaded } = await buildSite({
+    out: path.resolve(values.out),
+    figures: !values["no-figures"],
+    allNotebooks: values["all-notebooks"],
+  });
   for (const link of broken) console.error(`broken link in ${link}`);
   for (const url of loaded) console.error(`loaded from elsewhere by ${url}`);
   console.log(

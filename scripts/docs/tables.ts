@@ -1,5 +1,5 @@
-import { spawnSync } from "node:child_process";
-import path from "node:path";
+import { helpOf } from "../../kernel/command-line.js";
+import { commands } from "../../kernel/commands/index.js";
 import { magicsHelp } from "../../kernel/magics.js";
 import { type DifferentiableOp, vjpRules } from "../../lib/autodiff/rules/index.js";
 import { pipelineClasses, type SamplerName, samplerOrder, samplers, schedulerClasses } from "../../lib/diffusion/index.js";
@@ -9,7 +9,7 @@ import type { Device } from "../../lib/runtime/index.js";
 import { layers, type Reference } from "./reference.js";
 
 /** Tables that are made of the sources themselves, as Markdown. */
-export function generatedTables(root: string, reference: Reference): Readonly<Record<string, () => string>> {
+export function generatedTables(reference: Reference): Readonly<Record<string, () => string>> {
   return {
     operators: operatorTable,
     models: modelTable,
@@ -18,7 +18,7 @@ export function generatedTables(root: string, reference: Reference): Readonly<Re
     devices: deviceTable,
     layers: () => layerTable(reference),
     magics: () => `\`\`\`text\n${magicsHelp()}\`\`\``,
-    command: () => commandHelp(root),
+    command: commandHelp,
   };
 }
 
@@ -109,19 +109,7 @@ function layerTable({ exports }: Reference): string {
   return ["| import from | holds | exports |", "| --- | --- | --: |", whole, ...rows, shapes].join("\n");
 }
 
-/** What `tweedie --help` says, and that of every command. */
-function commandHelp(root: string): string {
-  const help = (...args: string[]): string => {
-    const { stdout, status, stderr } = spawnSync(process.execPath, [path.join(root, "dist/kernel/cli.js"), ...args, "--help"], {
-      encoding: "utf8",
-    });
-    if (status !== 0) throw new Error(`tweedie ${args.join(" ")} --help failed: ${stderr}`);
-    return stdout.trimEnd();
-  };
-  const general = help();
-  const names = [...general.matchAll(/^ {2}([a-z]+)(?= +[a-z<[]).* {2,}\S/gm)]
-    .map((match) => match[1]!)
-    .filter((name) => name !== "tweedie");
-  const parts = [...new Set(names)].map((name) => `## tweedie ${name}\n\n\`\`\`text\n${help(name)}\n\`\`\``);
-  return [`\`\`\`text\n${general}\n\`\`\``, ...parts].join("\n\n");
+/** What every command says of itself. */
+function commandHelp(): string {
+  return commands.map((command) => `## tweedie ${command.name}\n\n\`\`\`text\n${helpOf(command).trimEnd()}\n\`\`\``).join("\n\n");
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
+import { commands } from "../../kernel/commands/index.js";
 import { vjpRules } from "../../lib/autodiff/rules/index.js";
 import { pipelineClasses, samplers, schedulerClasses } from "../../lib/diffusion/index.js";
 import { imageGrid } from "../../lib/figures/index.js";
@@ -47,7 +48,7 @@ describe("the documentation's site", () => {
 
   test("holds what every command says of itself", () => {
     const html = page("reference/command");
-    for (const command of ["run", "install", "uninstall", "doctor"]) expect(html).toContain(`<h2 id="tweedie-${command}">`);
+    for (const { name } of commands) expect(html).toContain(`<h2 id="tweedie-${name}">`);
   });
 
   describe.skipIf(CHROMIUM === undefined)("in a browser", () => {

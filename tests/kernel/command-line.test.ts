@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { didYouMean, helpOf } from "../../kernel/command-line.js";
@@ -42,10 +42,15 @@ describe.each(commands)("help of $name", (command) => {
   });
 });
 
-test("the README's commands and options are there", () => {
-  const readme = readFileSync(path.join(PACKAGE_ROOT, "README.md"), "utf8");
-  const used = [...readme.matchAll(/npx tweedie ([a-z]+)([^\n`)#;&]*)/g)];
-  expect(used.length).toBeGreaterThan(5);
+test("the commands and options of the README and of the documentation are there", () => {
+  const pages = readdirSync(path.join(PACKAGE_ROOT, "docs"), { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".md"),
+  );
+  const texts = ["README.md", ...pages.map((page) => path.join("docs", page))].map((file) =>
+    readFileSync(path.join(PACKAGE_ROOT, file), "utf8"),
+  );
+  const used = texts.flatMap((text) => [...text.matchAll(/npx tweedie ([a-z]+)([^\n`)#;&]*)/g)]);
+  expect(used.length).toBeGreaterThan(20);
   for (const [line, name, rest] of used) {
     const options = Object.keys(commands.find((command) => command.name === name)?.options ?? {});
     for (const [, option] of rest!.matchAll(/ --([\w-]+)/g))
