@@ -96,7 +96,7 @@ describe("the documentation's site", () => {
       await opened.getByRole("button", { name: "Light or dark" }).click();
       const dark = await paper();
       expect(dark).not.toBe(light);
-      await opened.getByRole("link", { name: "Explanation" }).first().click();
+      await Promise.all([opened.waitForEvent("load"), opened.getByRole("link", { name: "Explanation" }).first().click()]);
       expect(await paper()).toBe(dark);
     });
   });
