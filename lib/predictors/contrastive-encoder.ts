@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { loadTokenizer, type PromptTokenizer } from "../diffusion/formats/tokenizer.js";
+import { loadTokenizer, type PromptTokenizer } from "../diffusion/formats/tokenizers/index.js";
 import { openSession, type Session, type SessionOptions } from "../runtime/index.js";
 import { float32, type Tensor } from "../tensor/index.js";
 import { joinRows } from "./join-rows.js";

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { loadTokenizer, type PromptTokenizer } from "../../lib/diffusion/formats/tokenizer.js";
+import { loadTokenizer, type PromptTokenizer } from "../../lib/diffusion/formats/tokenizers/index.js";
 import { Rng } from "../../lib/tensor/random.js";
 import type { Tensor } from "../../lib/tensor/tensor.js";
 import { captionOf } from "./caption.js";

@@ -9,7 +9,7 @@ import {
   plainPrompt,
   stackEncodings,
   tokenWeights,
-} from "../formats/tokenizer.js";
+} from "../formats/tokenizers/index.js";
 import { runRows } from "../row-runs.js";
 
 /** A text encoder with its tokenizer. */

@@ -16,7 +16,7 @@ import type { DiffusersFolder } from "./diffusers-folder.js";
 import { countIn, flagIn, optionalCountIn, shown } from "./folder-files.js";
 import { ModelFolderError } from "./model-folder-error.js";
 import type { FamilyName, NetworkPart, TokenizerPart } from "./pipeline-classes.js";
-import type { PromptTokenizer } from "./tokenizer.js";
+import type { PromptTokenizer } from "./tokenizers/index.js";
 
 /** The parts of a folder, opened. */
 export interface OpenedParts {

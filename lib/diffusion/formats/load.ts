@@ -17,7 +17,7 @@ import { ModelFolderError } from "./model-folder-error.js";
 import { denoisingInputs, hooked, type OpenNetworkOptions, type ReadModel, readModel } from "./open-network.js";
 import type { NetworkPart, TokenizerPart } from "./pipeline-classes.js";
 import { runDefaults, schedulerOf } from "./scheduler-of.js";
-import { loadTokenizer, type PromptTokenizer } from "./tokenizer.js";
+import { loadTokenizer, type PromptTokenizer } from "./tokenizers/index.js";
 
 export interface LoadOptions {
   /** How the networks' sessions are opened. */

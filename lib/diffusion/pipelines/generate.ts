@@ -4,7 +4,7 @@ import { denoiserFrom } from "../adapters.js";
 import { joined, scaled, stacked } from "../batches.js";
 import type { Conditioning } from "../conditioning/index.js";
 import type { Condition, Denoiser } from "../contracts.js";
-import { warnOfTruncation } from "../formats/tokenizer.js";
+import { warnOfTruncation } from "../formats/tokenizers/index.js";
 import { risingSamplers, samplers } from "../samplers/index.js";
 import { scheduleFromConfig } from "../schedules/index.js";
 import { Controls } from "./control.js";

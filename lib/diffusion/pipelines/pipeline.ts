@@ -4,7 +4,7 @@ import type { ValueInfo } from "../../onnx/index.js";
 import { type Picture, Tensor, type TorchGenerator, toFloat32 } from "../../tensor/index.js";
 import { asInput, concatRows, rowRanges } from "../batches.js";
 import { type Conditioner, clipConditioner, unconditioned } from "../conditioning/index.js";
-import type { PromptTokenizer } from "../formats/tokenizer.js";
+import type { PromptTokenizer } from "../formats/tokenizers/index.js";
 import { runRows } from "../row-runs.js";
 import type { SchedulerConfig } from "../schedules/index.js";
 import { Film } from "./film.js";

@@ -1,15 +1,8 @@
 import { arrayFromBytes, bfloat16ToFloat32, float32 } from "../../tensor/index.js";
 import { dataTypeCodes } from "../codec/data-type.js";
-import {
-  type Attribute,
-  type Graph,
-  type Initializer,
-  initializerOf,
-  type Node,
-  toAttributes,
-  type ValueInfo,
-} from "../graph.js";
+import { type Attribute, type Graph, type Initializer, initializerOf, type Node, type ValueInfo } from "../graph.js";
 import { freshNames, subgraphsOf } from "./scope.js";
+import { castToFloat32 } from "./to-float16.js";
 
 /** Whether a graph, or one inside it, has values in bfloat16. */
 export function usesBfloat16(graph: Graph): boolean {
@@ -40,14 +33,7 @@ function widen(graph: Graph, fresh: (hint: string) => string): Graph {
     // A default of an input has the input's dtype.
     if (inputs.has(weight.name)) return inFloat32(weight);
     const name = fresh(`${weight.name}_bfloat16`);
-    casts.push({
-      opType: "Cast",
-      domain: "",
-      name: fresh(`${weight.name}_to_float32`),
-      inputs: [name],
-      outputs: [weight.name],
-      attributes: toAttributes({ to: dataTypeCodes.float32 }),
-    });
+    casts.push(castToFloat32(name, weight.name, fresh));
     return { ...weight, name };
   });
   const info = (value: ValueInfo): ValueInfo => (value.dtype === "bfloat16" ? { ...value, dtype: "float32" } : value);

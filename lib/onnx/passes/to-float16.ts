@@ -26,14 +26,7 @@ function halve(graph: Graph, minElements: number, fresh: (hint: string) => strin
     const half = inputs.has(weight.name) || sizeOf(weight.shape) < minElements ? undefined : halfOf(weight);
     if (half === undefined) return weight;
     const name = fresh(`${weight.name}_float16`);
-    casts.push({
-      opType: "Cast",
-      domain: "",
-      name: fresh(`${weight.name}_to_float32`),
-      inputs: [name],
-      outputs: [weight.name],
-      attributes: toAttributes({ to: dataTypeCodes.float32 }),
-    });
+    casts.push(castToFloat32(name, weight.name, fresh));
     return initializerOf(name, half);
   });
   const nodes = graph.nodes.map((node) => mapSubgraphs(node, (body) => halve(body, minElements, fresh)));
@@ -47,4 +40,16 @@ function halfOf({ dtype, shape, data }: Initializer): Tensor<"float16"> | undefi
   // 65520 is the first number that rounds to infinity.
   if (values.some((x) => Math.abs(x) >= 65520 && Number.isFinite(x))) return undefined;
   return new Tensor("float16", float32ToFloat16(values), shape);
+}
+
+/** The node that gives a stored weight back in float32. */
+export function castToFloat32(stored: string, output: string, fresh: (hint: string) => string): Node {
+  return {
+    opType: "Cast",
+    domain: "",
+    name: fresh(`${output}_to_float32`),
+    inputs: [stored],
+    outputs: [output],
+    attributes: toAttributes({ to: dataTypeCodes.float32 }),
+  };
 }

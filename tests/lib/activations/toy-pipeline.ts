@@ -1,4 +1,4 @@
-import { Tokenizer } from "../../../lib/diffusion/formats/tokenizer.js";
+import { Tokenizer } from "../../../lib/diffusion/formats/tokenizers/index.js";
 import { Pipeline } from "../../../lib/diffusion/index.js";
 import { HookedModel } from "../../../lib/hooks/index.js";
 import { GraphBuilder } from "../../../lib/program/index.js";

@@ -1,1 +1,0 @@
-export * from "./tokenizers/index.js";
