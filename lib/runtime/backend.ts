@@ -40,6 +40,8 @@ export interface BackendRun {
 export interface BackendSession {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
+  /** Milliseconds of all runs so far inside the runtime, without the way there and back. */
+  readonly runMs: number;
   run(feeds: Feeds, request: BackendRun): Promise<Record<string, Tensor | ResidentTensor>>;
   release(): Promise<void>;
 }

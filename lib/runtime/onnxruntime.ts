@@ -79,6 +79,11 @@ class OnnxRuntimeWorker extends WorkerChannel implements ResidentStore {
   }
 }
 
+interface WireRun {
+  readonly outputs: readonly (readonly [name: string, value: WireTensor | WireResident])[];
+  readonly runMs: number;
+}
+
 interface OpenedSession {
   readonly id: number;
   readonly inputs: readonly WireValueInfo[];
@@ -92,6 +97,7 @@ const collected = new FinalizationRegistry<() => Promise<void>>((release) => {
 class OnnxRuntimeSession implements BackendSession {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
+  runMs = 0;
   readonly #worker: OnnxRuntimeWorker;
   readonly #id: number;
   readonly #name: string;
@@ -119,16 +125,15 @@ class OnnxRuntimeSession implements BackendSession {
     const transfer: ArrayBuffer[] = [];
     const wireFeeds = Object.entries(feeds).map(([name, feed]) => [name, this.#feed(name, feed, transfer)]);
     const request = { operation: "run", session: this.#id, feeds: wireFeeds, fetches, retain };
-    const results = await this.#worker
-      .request<[string, WireTensor | WireResident][]>(request, transfer, signal)
-      .catch((error: Error) => {
-        if (signal?.aborted) throw signal.reason;
-        const half = /requires f16 but the device does not support/.test(error.message);
-        const advice = half ? '; the device does not compute in float16: open the model with precision "float32"' : "";
-        throw new RuntimeError("Session.run", this.#name, `${error.message}${advice}`);
-      });
+    const done = await this.#worker.request<WireRun>(request, transfer, signal).catch((error: Error) => {
+      if (signal?.aborted) throw signal.reason;
+      const half = /requires f16 but the device does not support/.test(error.message);
+      const advice = half ? '; the device does not compute in float16: open the model with precision "float32"' : "";
+      throw new RuntimeError("Session.run", this.#name, `${error.message}${advice}`);
+    });
+    this.runMs += done.runMs;
     const outputs: Record<string, Tensor | ResidentTensor> = {};
-    for (const [name, result] of results) {
+    for (const [name, result] of done.outputs) {
       outputs[name] = "id" in result ? this.#worker.hold(result) : fromWire(result);
     }
     if (signal?.aborted) {

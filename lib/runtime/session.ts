@@ -198,6 +198,14 @@ export class Session {
     return this.#released;
   }
 
+  /**
+   * Milliseconds that all runs so far took inside the runtime itself: what of a computation's time is the network's. Copying
+   * feeds and outputs and waiting for other sessions' runs are not in it.
+   */
+  get runMs(): number {
+    return this.#backend.runMs;
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
   }

@@ -99,21 +99,23 @@ const operations = {
       else inputs[name] = open.device === "webgpu" ? kept(feed) : await inMemory(kept(feed));
     }
     // An empty list would mean every output to ONNX Runtime.
+    const started = performance.now();
     const results = fetches.length > 0 ? await open.session.run(inputs, fetches) : {};
+    const runMs = performance.now() - started;
     const staying = new Set(retain);
     const transfer = [];
-    const value = [];
+    const outputs = [];
     for (const name of fetches) {
       if (staying.has(name)) {
-        value.push([name, keep(results[name])]);
+        outputs.push([name, keep(results[name])]);
         continue;
       }
       const wire = toWire(await inMemory(results[name]));
       if (results[name].location !== "cpu") results[name].dispose();
       transfer.push(wire.data.buffer);
-      value.push([name, wire]);
+      outputs.push([name, wire]);
     }
-    return { value, transfer };
+    return { value: { outputs, runMs }, transfer };
   },
 
   async release({ session }) {

@@ -45,6 +45,6 @@ function lineOf({ name, ours, against, peer, ratio, cpuRatio, wanted, note }: Me
   const compared =
     peer === undefined
       ? ""
-      : `; ${against} ${ms(peer)}; ratio ${ratio?.toFixed(3)}${goal}, of processor time ${cpuRatio?.toFixed(3)}`;
+      : `; ${against} ${ms(peer)}; ratio ${ratio?.toFixed(3)}${goal}${cpuRatio === undefined ? "" : `, of processor time ${cpuRatio.toFixed(3)}`}`;
   return `${name}: ${ms(ours)}${compared}${note === undefined ? "" : `; ${note}`}`;
 }

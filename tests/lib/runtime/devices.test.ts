@@ -10,7 +10,7 @@ afterAll(() => closeRuntime());
 
 /** Claims `devices`; opening succeeds on those in `working`. */
 function pretended(devices: readonly Device[], working: readonly Device[]): Backend {
-  const session: BackendSession = { inputs: [], outputs: [], run: async () => ({}), release: async () => {} };
+  const session: BackendSession = { inputs: [], outputs: [], runMs: 0, run: async () => ({}), release: async () => {} };
   return {
     name: "pretended",
     devices: async () => devices,

@@ -222,6 +222,19 @@ test("runs asked for before release still answer", async () => {
   expect((await running).y).toEqual(float32([2]));
 });
 
+test("tells the time its runs took inside the runtime", async () => {
+  await using session = await openSession(matrixPower(4));
+  expect(session.runMs).toBe(0);
+  const x = zeros([300, 300]);
+  const started = performance.now();
+  await session.run({ x });
+  const first = session.runMs;
+  await session.run({ x });
+  expect(first).toBeGreaterThan(0);
+  expect(session.runMs).toBeGreaterThan(first);
+  expect(session.runMs).toBeLessThan(performance.now() - started);
+});
+
 describe("cancellation", () => {
   test("a queued run never starts, one that runs is finished and dropped", async () => {
     await using session = await openSession(matrixPower(20));
