@@ -2,9 +2,10 @@ import { concatRows, rowRanges } from "../diffusion/batches.js";
 import type { GenerateOptions, Generation, Pipeline } from "../diffusion/index.js";
 import type { Branch, HookPoint } from "../hooks/index.js";
 import { beginTask } from "../runtime/index.js";
-import { float32, type Tensor } from "../tensor/index.js";
+import type { Tensor } from "../tensor/index.js";
 import { patchRows } from "./patch-rows.js";
-import { type PatchingDirection, PatchingSweep, type StepWindow } from "./patching-sweep-result.js";
+import { type PatchingDirection, type PatchingManifest, PatchingSweep, type StepWindow } from "./patching-sweep-result.js";
+import { SweepCheckpoint } from "./sweep-checkpoint.js";
 
 /** One of the two runs. */
 export interface PatchingRun extends Pick<GenerateOptions, "seed" | "negativePrompt" | "noise"> {
@@ -37,6 +38,11 @@ export interface PatchingSweepOptions extends Omit<GenerateOptions, Own | OfSwee
   readonly metric?: PatchingMetric;
   /** Hook points patched side by side in one run; default 8. */
   readonly batchSize?: number;
+  /**
+   * File that keeps the cells as they are done: a sweep broken off goes on where it stopped. The metric is known by its
+   * name alone; give a changed one another file.
+   */
+  readonly checkpoint?: string;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -45,7 +51,7 @@ export interface PatchingSweepOptions extends Omit<GenerateOptions, Own | OfSwee
  * taken from the other run, in one window of steps. Up to its window a run is the unpatched one, whose predictions are
  * used again instead of running the network, with any sampler; hook points share a batch.
  * @throws RangeError if the runs do not differ, a window is outside the steps, or an activation has no batch;
- *   UnknownHookPointError before anything runs
+ *   UnknownHookPointError before anything runs; CheckpointError if the checkpoint is another sweep's
  * @see Meng et al. 2022, arXiv:2202.05262 (causal tracing); Heimersheim & Nanda 2024, arXiv:2404.15255
  * @example
  * import { load, patchingSweep } from "tweedie";
@@ -67,6 +73,7 @@ export async function patchingSweep(pipe: Pipeline, options: PatchingSweepOption
     branch,
     metric,
     batchSize = 8,
+    checkpoint,
     onProgress,
     windows = "each",
     ...shared
@@ -94,38 +101,42 @@ export async function patchingSweep(pipe: Pipeline, options: PatchingSweepOption
     metric ?? ((run) => run.items.map((_, item) => 1 - squaredDistance(run, source, item) / distance));
   const [atSource, atTarget] = [(await judge(source))[0]!, (await judge(target))[0]!];
 
-  const values = new Float32Array(points.length * chosen.length);
+  const manifest: PatchingManifest = {
+    direction,
+    ...(branch && { branch }),
+    metric: metric === undefined ? "recovery of the final latents" : metric.name || "metric",
+    source: source.manifest,
+    target: target.manifest,
+  };
+  const hookPoints = points.map((p) => p.path);
+  const cells = await SweepCheckpoint.open(checkpoint, { hookPoints, windows: chosen, manifest, source, target });
+  const total = points.length * chosen.length;
   let done = 0;
-  using task = beginTask("patchingSweep", { total: values.length, unit: "patches", told: onProgress });
+  using task = beginTask("patchingSweep", { total, unit: "patches", told: onProgress });
   for (const [start, end] of rowRanges(points.length, batchSize)) {
     const batch = points.slice(start, end);
     for (const [column, window] of chosen.entries()) {
-      const run = await patchedRun(batch, window);
-      const judged = await judge(run);
-      batch.forEach((_, i) => {
-        values[(start + i) * chosen.length + column] = judged[i]!;
-      });
+      if (!batch.every((_, i) => cells.isKnown(start + i, column))) {
+        const judged = await judge(await patchedRun(batch, window));
+        for (const i of batch.keys()) cells.set(start + i, column, judged[i]!);
+        await cells.save();
+      }
       done += batch.length;
       task.at(done);
-      onProgress?.(done, values.length);
+      onProgress?.(done, total);
     }
   }
+  const { values } = cells;
   return new PatchingSweep({
-    hookPoints: points.map((p) => p.path),
+    hookPoints,
     windows: chosen,
     timesteps: target.timesteps,
-    values: float32(values, [points.length, chosen.length]),
+    values,
     atSource,
     atTarget,
     source,
     target,
-    manifest: {
-      direction,
-      ...(branch && { branch }),
-      metric: metric === undefined ? "recovery of the final latents" : metric.name || "metric",
-      source: source.manifest,
-      target: target.manifest,
-    },
+    manifest,
   });
 
   /** The target run once per hook point, each item with another one patched. */

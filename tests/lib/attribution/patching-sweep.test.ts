@@ -1,10 +1,21 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type PatchingSweepOptions, patchingSweep } from "../../../lib/attribution/index.js";
 import { patchRows } from "../../../lib/attribution/patch-rows.js";
-import { type GenerateOptions, type Generation, load, type Pipeline, type SamplerName } from "../../../lib/diffusion/index.js";
+import {
+  type DenoiserChange,
+  type GenerateOptions,
+  type Generation,
+  load,
+  type Pipeline,
+  type SamplerName,
+} from "../../../lib/diffusion/index.js";
 import { at, type HookPoint, UnknownHookPointError } from "../../../lib/hooks/index.js";
 import { closeRuntime } from "../../../lib/runtime/index.js";
 import { float32 } from "../../../lib/tensor/index.js";
+import { CheckpointError, writeCheckpoint } from "../../../lib/train/index.js";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
@@ -138,6 +149,66 @@ describe("patchingSweep", () => {
     expect(result.table().numRows()).toBe(4);
     expect(result.table().get("last step", 2)).toBe(2);
     expect(result.figure().summary).toMatch(/1×4, share of the way to the clean run/);
+  });
+
+  describe("with a checkpoint", () => {
+    const folder = mkdtempSync(join(tmpdir(), "tweedie-sweep-"));
+    afterAll(() => rmSync(folder, { recursive: true }));
+    const options = { at: ["mid_block", "up_blocks.0", "up_blocks.1"], windows: 2, batchSize: 2 } as const;
+
+    it("goes on where it was broken off, and gives what an unbroken sweep gives", async () => {
+      const checkpoint = join(folder, "broken-off");
+      const controller = new AbortController();
+      const { runs, metric } = witness();
+      const broken = sweep({
+        ...options,
+        checkpoint,
+        metric,
+        signal: controller.signal,
+        onProgress: (done) => void (done === 4 && controller.abort(new Error("enough"))),
+      });
+      await expect(broken).rejects.toThrow("enough");
+      expect(runs).toHaveLength(4); // the two unpatched ones, and two of four
+      const rest = witness();
+      const { values } = await sweep({ ...options, checkpoint, metric: rest.metric });
+      expect(rest.runs).toHaveLength(4);
+      // A witness says how manieth a run was: those of the first sweep, then of the second.
+      expect([...values.data]).toEqual([3, 4, 3, 4, 3, 4]);
+    });
+
+    it("keeps numbers to the bit, however many hook points share a run", async () => {
+      const checkpoint = join(folder, "kept");
+      const whole = await sweep({ ...options, checkpoint });
+      expect(whole.values.data.some((v) => v !== 0)).toBe(true);
+      const again = await sweep({ ...options, checkpoint, batchSize: 1 });
+      expect(again.values.data).toEqual(whole.values.data);
+      expect((await sweep(options)).values.data).toEqual(whole.values.data);
+    });
+
+    it("refuses the cells of another sweep", async () => {
+      const checkpoint = join(folder, "other");
+      await sweep({ ...options, checkpoint });
+      const refused = async (other: Partial<PatchingSweepOptions>, message: RegExp) => {
+        const error = await sweep({ ...options, checkpoint, ...other }).catch((e: unknown) => e);
+        expect(error).toBeInstanceOf(CheckpointError);
+        expect((error as Error).message).toMatch(message);
+      };
+      await refused({ at: "mid_block" }, /other hook points: .* not \["mid_block"\]/);
+      await refused({ windows: "from" }, /other windows/);
+      await refused({ direction: "noising" }, /other direction: "denoising", not "noising"/);
+      await refused({ guidanceScale: 2 }, /other source\.guidanceScale: 7\.5, not 2;/);
+      // What a function does is in no manifest, but the runs end elsewhere.
+      const dimmed: DenoiserChange = (denoiser) => async (x, sigma, condition) => {
+        const { data, shape } = await denoiser(x, sigma, condition);
+        return float32(
+          data.map((v) => 0.9 * v),
+          shape,
+        );
+      };
+      await refused({ changes: [dimmed] }, /the source run of the sweep in it ends in other latents/);
+      await writeCheckpoint(checkpoint, { step: 1, tensors: {}, metadata: {} });
+      await refused({}, /got one of a training/);
+    });
   });
 
   it("refuses windows, hook points and runs that make no sense, and stops when told", async () => {
