@@ -1,3 +1,4 @@
+import { stillOf } from "../lib/figures/figure.js";
 import { terminalText } from "./html-cells.js";
 import { decoded } from "./markdown.js";
 import type { MimeBundle } from "./messages.js";
@@ -53,7 +54,7 @@ function bundleBlock(data: MimeBundle, picture: KeepPicture): string {
   const text = (type: string): string | undefined => (typeof data[type] === "string" ? data[type] : undefined);
   const plain = text("text/plain") ?? "";
   const alt = plain.split("\n", 1)[0]!.replace(/[[\]]/g, "");
-  const svg = text("image/svg+xml");
+  const svg = text("image/svg+xml") ?? stillOf(text("text/html") ?? "");
   if (svg !== undefined) return `![${alt}](${picture("svg", Buffer.from(svg))})`;
   for (const [type, extension] of [
     ["image/png", "png"],

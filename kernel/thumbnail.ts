@@ -1,3 +1,4 @@
+import { stillOf } from "../lib/figures/figure.js";
 import { bundlesOf } from "./html-cells.js";
 import type { Notebook } from "./notebook-format.js";
 
@@ -16,7 +17,10 @@ export function thumbnailOf(notebook: Notebook): Thumbnail | undefined {
       const image = data[`image/${type}`];
       if (typeof image === "string") return { extension, bytes: Buffer.from(image, extension === "svg" ? "utf8" : "base64") };
     }
-    const inside = /src="data:image\/(png|jpeg|gif|webp);base64,([A-Za-z\d+/=]+)"/.exec(String(data["text/html"] ?? ""));
+    const html = String(data["text/html"] ?? "");
+    const still = stillOf(html);
+    if (still !== undefined) return { extension: "svg", bytes: Buffer.from(still) };
+    const inside = /src="data:image\/(png|jpeg|gif|webp);base64,([A-Za-z\d+/=]+)"/.exec(html);
     if (inside) return { extension: EXTENSIONS[inside[1] as keyof typeof EXTENSIONS], bytes: Buffer.from(inside[2]!, "base64") };
   }
   return undefined;

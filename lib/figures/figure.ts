@@ -35,11 +35,8 @@ const commonConfig: PlotObject = {
 /** In a narrower column, in pixels, a figure scrolls sideways: below this its texts would collide. */
 const narrowest = 640;
 
-/** Longer stills stay out of notebooks, which would hold every picture twice, unless they are the smaller part of the figure. */
-const largestStill = 150_000;
-
-/** And longer ones are not put into the HTML as well, where they stand until the figure is drawn. */
-const largestInlineStill = 40_000;
+/** A longer still stands in the HTML only, not beside it for readers that show none. */
+const longestOwnStill = 150_000;
 
 /** A Plotly figure as plain data, which shows itself in a notebook. Typed arrays are encoded only when it is shown. */
 export class Figure extends Displayed {
@@ -80,13 +77,12 @@ export class Figure extends Displayed {
     return staticSvg(this);
   }
 
+  /** Without Plotly's own type: readers that know it know HTML too, which does more, and a notebook would hold everything twice. */
   override mimeBundle(): MimeBundle {
     const svg = this.toSvg();
-    const json = this.toJSON();
     return {
-      "application/vnd.plotly.v1+json": json,
       "text/html": this.#fragment(false, svg),
-      ...(svg.length <= largestStill || 2 * svg.length <= JSON.stringify(json).length ? { "image/svg+xml": svg } : {}),
+      ...(svg.length <= longestOwnStill ? { "image/svg+xml": svg } : {}),
       "text/plain": this.summary,
     };
   }
@@ -98,10 +94,7 @@ export class Figure extends Displayed {
     const height = Number(this.layout.height ?? 450);
     const summary = escapeHtml(this.summary);
     // Seen where scripts do not run, and until plotly.js is there.
-    const still =
-      svg.length <= largestInlineStill
-        ? `<img alt="${summary}" style="max-width:100%" src="data:image/svg+xml;base64,${Buffer.from(svg).toString("base64")}">`
-        : `<span>${summary}</span>`;
+    const still = `<img alt="${summary}" style="max-width:100%" src="data:image/svg+xml;base64,${Buffer.from(svg).toString("base64")}">`;
     // An element is looked up by "not drawn yet": an output left from an earlier kernel may bear the same id.
     return [
       loader,
@@ -113,6 +106,12 @@ export class Figure extends Displayed {
       `${JSON.stringify(libraryGone)})},5000)})()</script>`,
     ].join("");
   }
+}
+
+/** The still picture in a figure's HTML, as SVG; undefined in other HTML. */
+export function stillOf(html: string): string | undefined {
+  const found = /role="figure"[^>]*><img [^>]*src="data:image\/svg\+xml;base64,([A-Za-z\d+/=]+)"/.exec(html);
+  return found === null ? undefined : Buffer.from(found[1]!, "base64").toString();
 }
 
 const libraryGone =

@@ -27,7 +27,7 @@ export { type EmbeddingScatterOptions, embeddingScatter } from "./embedding-scat
 export { convergenceOrder, type ErrorCurve, type ErrorCurvesOptions, errorCurves } from "./error-curves.js";
 export { escapeHtml, hoverText, plotText, scriptJson } from "./escape.js";
 export { type FeatureCard, type FeatureCardOptions, type FeatureExample, featureCard } from "./feature-card.js";
-export { type Behaviour, Figure, type FigureSpec } from "./figure.js";
+export { type Behaviour, Figure, type FigureSpec, stillOf } from "./figure.js";
 export { type HeatmapOptions, heatmap } from "./heatmap.js";
 export { HtmlBlock } from "./html-block.js";
 export { type ImageGridOptions, imageGrid } from "./image-grid.js";

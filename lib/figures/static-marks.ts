@@ -1,6 +1,8 @@
-import { encodePng } from "../tensor/png.js";
+import { FormatError } from "../tensor/format-error.js";
+import { decodePng, encodePng } from "../tensor/png.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type ColorScale, colorAt, colorWithOpacityAt, ink } from "./palette.js";
+import { pngUri, shrinkPicture } from "./picture.js";
 import type { PlotObject, PlotValue, Trace } from "./plot-value.js";
 import { numbersOf, type Panel } from "./static-axes.js";
 import { px, svgText, xmlText } from "./static-text.js";
@@ -134,7 +136,19 @@ function imageSvg(href: string, trace: Trace, { x, y }: Panel, cells?: readonly 
   const top = Number(trace.y0 ?? 0) - dy / 2;
   const [a, b] = [x.at(left), x.at(left + columns * dx)];
   const [c, d] = [y.at(top), y.at(top + rows * dy)];
-  return `<image href="${xmlText(href)}" x="${px(Math.min(a, b))}" y="${px(Math.min(c, d))}" width="${px(Math.abs(b - a))}" height="${px(Math.abs(d - c))}" preserveAspectRatio="none" style="image-rendering:pixelated"/>`;
+  const [width, height] = [Math.abs(b - a), Math.abs(d - c)];
+  const source = columns > 2 * width && rows > 2 * height ? shrunkPng(href, 2 * Math.max(width, height)) : href;
+  return `<image href="${xmlText(source)}" x="${px(Math.min(a, b))}" y="${px(Math.min(c, d))}" width="${px(width)}" height="${px(height)}" preserveAspectRatio="none" style="image-rendering:pixelated"/>`;
+}
+
+/** The picture with no more pixels than a still can show; as it is if it is of a kind that only browsers read. */
+function shrunkPng(href: string, side: number): string {
+  try {
+    return pngUri(shrinkPicture(decodePng(Buffer.from(href.slice(href.indexOf(",") + 1), "base64")), side));
+  } catch (error) {
+    if (error instanceof FormatError) return href;
+    throw error;
+  }
 }
 
 /** Width and height from a PNG's header. */

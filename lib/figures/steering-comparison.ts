@@ -41,8 +41,9 @@ export interface SteeringComparisonOptions {
 }
 
 /**
- * Before and after: pictures over edit strengths, the unedited column framed, above the measured dose–response curves.
- * @throws RangeError if a row or a curve has not one entry per strength
+ * Before and after: pictures over edit strengths, the unedited column framed, above the measured dose–response curves;
+ * either may be missing.
+ * @throws RangeError if there is neither a row nor a curve, or one has not one entry per strength
  */
 export function steeringComparison(comparison: SteeringComparison, options: SteeringComparisonOptions = {}): Figure {
   const { strengths, rows, curves = [] } = comparison;
@@ -59,12 +60,13 @@ export function steeringComparison(comparison: SteeringComparison, options: Stee
         throw new RangeError(`steeringComparison: curve ${name} has ${part.length} values for ${n} strengths`);
     }
   }
-  const nameRoom = 110;
+  if (rows.length + curves.length === 0) throw new RangeError("steeringComparison: expected a row or a curve, got neither");
+  const nameRoom = rows.length === 0 ? 64 : 110;
   const gap = 6;
   const size = Math.min(112, (notebookWidth - nameRoom - 50 - (n - 1) * gap) / Math.max(1, n));
   const left = (s: number): number => s * (size + gap);
   const top = (r: number): number => 22 + r * (size + gap);
-  const gridHeight = top(rows.length) + 4;
+  const gridHeight = rows.length === 0 ? 0 : top(rows.length) + 4;
   const gridWidth = left(n) - gap;
   const header = subtitle === undefined ? 48 : 70;
   const curveHeight = curves.length === 0 ? 0 : 210;
@@ -90,20 +92,24 @@ export function steeringComparison(comparison: SteeringComparison, options: Stee
     ],
     layout: {
       ...frame({ title, subtitle, height, margin: { l: nameRoom, r: 30, t: header, b: bottom } }),
-      xaxis: hiddenAxis({ range: [0, span], domain: [0, 1], anchor: "y", constrain: "domain", constraintoward: "left" }),
-      yaxis: hiddenAxis({
-        range: [gridHeight, 0],
-        domain: [1 - gridHeight / inner, 1],
-        anchor: "x",
-        scaleanchor: "x",
-        constrain: "domain",
-        constraintoward: "top",
-      }),
+      ...(rows.length === 0
+        ? {}
+        : {
+            xaxis: hiddenAxis({ range: [0, span], domain: [0, 1], anchor: "y", constrain: "domain", constraintoward: "left" }),
+            yaxis: hiddenAxis({
+              range: [gridHeight, 0],
+              domain: [1 - gridHeight / inner, 1],
+              anchor: "x",
+              scaleanchor: "x",
+              constrain: "domain",
+              constraintoward: "top",
+            }),
+          }),
       ...(curves.length === 0
         ? {}
         : {
             xaxis2: axis(strengthLabel, {
-              domain: [0, Math.max(0.55, gridWidth / span)],
+              domain: [0, rows.length === 0 ? 1 : Math.max(0.55, gridWidth / span)],
               anchor: "y2",
               tickvals: strengths.length <= 15 ? strengths : undefined,
             }),
@@ -113,7 +119,7 @@ export function steeringComparison(comparison: SteeringComparison, options: Stee
       legend: { orientation: "h", x: 0, y: curveHeight / inner + 0.01, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" },
       showlegend: curves.length > 0,
       annotations: [
-        ...strengths.map(
+        ...(rows.length === 0 ? [] : strengths).map(
           (strength, s): PlotObject => ({
             text: s === unedited ? "<b>unedited</b>" : numberText(strength),
             x: left(s) + size / 2,
@@ -126,6 +132,22 @@ export function steeringComparison(comparison: SteeringComparison, options: Stee
             font: { size: 11 },
           }),
         ),
+        ...(unedited < 0 || rows.length > 0
+          ? []
+          : [
+              {
+                text: "unedited",
+                x: strengths[unedited],
+                y: 1,
+                xref: "x2",
+                yref: "y2 domain",
+                xanchor: "left",
+                xshift: 4,
+                yanchor: "top",
+                showarrow: false,
+                font: { size: 11 },
+              },
+            ]),
         ...rows.map(
           (row, r): PlotObject => ({
             text: plotText(shorten(row.name, 34)).replace(/(.{10}\S*)\s/g, "$1<br>"),
@@ -170,7 +192,7 @@ export function steeringComparison(comparison: SteeringComparison, options: Stee
             ]),
       ],
     },
-    summary: `${title}: ${rows.length} rows at strengths ${strengths.map((s) => numberText(s)).join(", ")}${curves
+    summary: `${title}: ${rows.length === 0 ? "" : `${rows.length} rows at `}strengths ${strengths.map((s) => numberText(s)).join(", ")}${curves
       .map((c) => `; ${c.name} ${c.mean.map((v) => numberText(v)).join(", ")}`)
       .join("")}`,
   });

@@ -1,7 +1,8 @@
 import { Displayed, type MimeBundle } from "../figures/document.js";
 import { escapeHtml } from "../figures/escape.js";
 import { HtmlBlock } from "../figures/html-block.js";
-import { numberText } from "../figures/text.js";
+import { numberText, shorten } from "../figures/text.js";
+import { type HtmlPlace, htmlPlaces } from "./html-places.js";
 
 /** Markdown that shows itself in a notebook. */
 export class MarkdownBlock extends Displayed {
@@ -27,8 +28,8 @@ export function escapeMarkdown(text: string): string {
   return text.replace(/[\\`*_{}[\]()#+!|~$]/g, "\\$&").replace(/[<>&]/g, (c) => escapeHtml(c));
 }
 
-function fill(strings: readonly string[], values: readonly unknown[], write: (value: unknown) => string): string {
-  return strings.map((s, i) => (i < values.length ? s + write(values[i]) : s)).join("");
+function fill(strings: readonly string[], values: readonly unknown[], write: (value: unknown, i: number) => string): string {
+  return strings.map((s, i) => (i < values.length ? s + write(values[i], i) : s)).join("");
 }
 
 /** Removes the indentation that all lines share, so that a template may be indented with its code. */
@@ -66,8 +67,34 @@ function htmlOf(value: unknown): string {
   return escapeHtml(plainText(value));
 }
 
-/** HTML with values put in: text escaped for content and quoted attributes, other `html` pieces as they are. */
+const urlAttributes = /^(href|src|action|formaction|data|poster|cite|background|xlink:href)$/;
+
+/** Whether an address runs no code. Browsers read over spaces and control characters in the name of a scheme. */
+function isHarmless(address: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to read over
+  const read = address.replace(/[\u0001-\u0020]/g, "");
+  return !read.includes("\0") && /^(?![a-z][a-z\d+.-]*:)|^(https?|mailto|blob):|^data:(image|audio|video)\//i.test(read);
+}
+
+/** A value where `place` says, escaped for it. @throws TypeError where no text can be made safe */
+function placed(value: unknown, { kind, attribute = "", before = "", because }: HtmlPlace): string {
+  if (kind === "text") return htmlOf(value);
+  const text = plainText(value);
+  if (kind === "forbidden") throw new TypeError(`html: "${shorten(text, 40)}" stands where text is not safe; ${because}`);
+  if (urlAttributes.test(attribute) && !/[/?#:]/.test(before) && !isHarmless(before + text))
+    throw new TypeError(
+      `html: ${attribute} expected one value with an address (http, mailto, a relative path, data:image/…), got "${shorten(text, 40)}"`,
+    );
+  return escapeHtml(text);
+}
+
+/**
+ * HTML with values put in: text escaped for content and quoted attributes, other `html` pieces as they are.
+ * @throws TypeError for a value where no text is safe: in an attribute without quotes, a tag, a script, a handler, or as an
+ * address that runs code
+ */
 export function html(strings: TemplateStringsArray, ...values: readonly unknown[]): HtmlBlock {
-  const markup = fill(strings, values, htmlOf);
+  const places = htmlPlaces(strings);
+  const markup = fill(strings, values, (value, i) => placed(value, places[i]!));
   return new HtmlBlock(markup, fill(strings, values, plainText).replace(/<[^>]*>/g, ""));
 }

@@ -1,5 +1,6 @@
 import { documentId, forgetLibrary, type MimeBundle, withoutLibrary } from "../figures/document.js";
 import { escapeHtml, scriptJson } from "../figures/escape.js";
+import { stillOf } from "../figures/figure.js";
 import { bundleOf } from "./display-value.js";
 import { htmlOf } from "./result-grid.js";
 import { notebookRuntime } from "./runtime.js";
@@ -78,6 +79,8 @@ export function showResult(bundle: MimeBundle, display_id: string, update: boole
 /** A bundle as it looks without scripts. */
 function still(bundle: MimeBundle): string {
   const { "text/html": html, ...rest } = bundle;
+  const svg = stillOf(String(html ?? ""));
+  if (svg !== undefined) return htmlOf({ ...rest, "image/svg+xml": svg });
   return rest["image/png"] !== undefined || rest["image/svg+xml"] !== undefined ? htmlOf(rest) : htmlOf(bundle);
 }
 

@@ -1,6 +1,14 @@
 import { type ColumnTable, table } from "arquero";
+import {
+  Displayed,
+  type DisplayedObject,
+  type EmbeddingScatterOptions,
+  embeddingScatter,
+  type Figure,
+  type MimeBundle,
+} from "../figures/index.js";
 import { defaultDevice, type Environment, environment } from "../runtime/index.js";
-import { type Tensor, tensorDigest } from "../tensor/index.js";
+import { float32, type Tensor, tensorDigest } from "../tensor/index.js";
 import { continuity, trustworthiness } from "./rank-quality.js";
 
 /** Where an embedding comes from. */
@@ -14,7 +22,7 @@ export interface EmbeddingManifest {
 }
 
 /** Points of a few coordinates that stand for points of many, and how far their neighbourhoods can be believed. */
-export class Embedding {
+export class Embedding extends Displayed {
   /** float32 [n, components] */
   readonly points: Tensor<"float32">;
   readonly method: string;
@@ -27,7 +35,8 @@ export class Embedding {
   /** Share of the data's neighbourhoods that the embedding keeps, 0…1. */
   readonly continuity: number;
 
-  constructor(parts: Omit<Embedding, "table" | "toString">) {
+  constructor(parts: Omit<Embedding, "table" | "figure" | "toString" | keyof DisplayedObject>) {
+    super();
     this.points = parts.points;
     this.method = parts.method;
     this.manifest = parts.manifest;
@@ -47,10 +56,39 @@ export class Embedding {
     return table({ ...Object.fromEntries(axes), ...columns });
   }
 
-  toString(): string {
-    const { method, neighbours, points } = this;
-    const numbers = `trustworthiness ${this.trustworthiness.toFixed(3)}, continuity ${this.continuity.toFixed(3)}`;
-    return `${method} of ${points.shape[0]} points: ${numbers} (k = ${neighbours})`;
+  /**
+   * The points in their first two coordinates, coloured and labelled as the options say.
+   * @throws RangeError for points of one coordinate
+   */
+  figure(options: EmbeddingScatterOptions = {}): Figure {
+    const { data, shape } = this.points;
+    const [n, k] = shape as [number, number];
+    if (k < 2) throw new RangeError("Embedding.figure: expected points of two coordinates or more, got one; use table()");
+    return embeddingScatter(
+      float32(
+        Float32Array.from({ length: 2 * n }, (_, i) => data[(i >> 1) * k + (i & 1)]!),
+        [n, 2],
+      ),
+      {
+        title: this.method.toUpperCase(),
+        subtitle: `${this.#belief()}${k === 2 ? "" : ` · dimensions 1 and 2 of ${k}`}`,
+        ...options,
+      },
+    );
+  }
+
+  override mimeBundle(): MimeBundle {
+    const text = { "text/plain": String(this) };
+    return this.points.shape[1]! < 2 ? text : { ...(this.figure().mimeBundle() as MimeBundle), ...text };
+  }
+
+  override toString(): string {
+    return `${this.method} of ${this.points.shape[0]} points: ${this.#belief()}`;
+  }
+
+  #belief(): string {
+    const { trustworthiness, continuity, neighbours } = this;
+    return `trustworthiness ${trustworthiness.toFixed(3)}, continuity ${continuity.toFixed(3)} (k = ${neighbours})`;
   }
 }
 

@@ -3,6 +3,7 @@ import path from "node:path";
 import { highlightTypeScript } from "../../kernel/highlight.js";
 import type { Notebook } from "../../kernel/notebook-format.js";
 import { escapeHtml } from "../../lib/figures/escape.js";
+import { stillOf } from "../../lib/figures/index.js";
 import type { Heading } from "./markdown.js";
 import type { Runs } from "./runs.js";
 import { bundleHtml } from "./stills.js";
@@ -23,8 +24,6 @@ const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   },
   "04-attention": { steps: 8, scoredScenes: 8, noiseLevels: [300, 700], weights: [0, 1, 4], editSteps: 6 },
 };
-
-const PLOTLY = "application/vnd.plotly.v1+json";
 
 interface GalleryOptions {
   readonly root: string;
@@ -78,7 +77,7 @@ function figuresOf(notebook: Notebook, name: string, out: string): string[] {
     if (cell.cell_type !== "code") return [];
     const bundles = cell.outputs.flatMap((output) => ("data" in output ? [output.data] : []));
     return bundles
-      .filter((data) => PLOTLY in data)
+      .filter((data) => stillOf(textOf(data["text/html"])) !== undefined)
       .map((data, i) => {
         const asset = (bytes: Uint8Array | string, extension: string): string => {
           const place = `assets/figures/${name}-${number}-${i}.${extension}`;

@@ -2,13 +2,15 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import type { MimeBundle } from "../../kernel/messages.js";
 import { type Notebook, parseNotebook } from "../../kernel/notebook-format.js";
 import { PACKAGE_ROOT } from "../../kernel/package-root.js";
+import { stillOf } from "../../lib/figures/index.js";
 import { CHROMIUM, openFile, sharedBrowser } from "../browser/chromium.js";
 import { CLI, temporaryFolder } from "../kernel/compiled.js";
 import { nbformatVerdict, pythonHas } from "../kernel/python.js";
 
-const PLOTLY = "application/vnd.plotly.v1+json";
+const isFigure = (data: MimeBundle): boolean => stillOf(String(data["text/html"] ?? "")) !== undefined;
 const FOLDER = path.join(PACKAGE_ROOT, "notebooks");
 
 /** Every notebook, with less of everything so that a test run has time for all. */
@@ -81,7 +83,7 @@ describe.each(Object.entries(LESS))("%s, with less of everything,", (name, less)
   }, 600_000);
 
   test("runs to its end, and what it shows carries Plotly once", () => {
-    expect(bundles().filter((data) => PLOTLY in data).length).toBeGreaterThanOrEqual(5);
+    expect(bundles().filter(isFigure).length).toBeGreaterThanOrEqual(5);
     const carriers = (text: string) => text.split("<script data-tweedie-library>").length - 1;
     expect(
       carriers(
@@ -108,7 +110,7 @@ describe.each(Object.entries(LESS))("%s, with less of everything,", (name, less)
       const heights = await page
         .locator("[role=figure][data-drawn=yes] .main-svg:first-child")
         .evaluateAll((plots) => plots.map((plot) => plot.getBoundingClientRect().height));
-      expect(heights).toHaveLength(bundles().filter((data) => PLOTLY in data).length);
+      expect(heights).toHaveLength(bundles().filter(isFigure).length);
       expect(Math.min(...heights)).toBeGreaterThan(100);
       expect(trouble).toEqual([]);
       if (process.env.TWEEDIE_SCREENSHOT) await page.screenshot({ path: process.env.TWEEDIE_SCREENSHOT, fullPage: true });

@@ -154,3 +154,13 @@ test("the column of factors that is framed as unedited is 1, where 0 is another 
   expect(texts({})).toEqual(["<b>unedited</b>", "1", "2", "row"]);
   expect(texts({ unedited: 1 })).toEqual(["0", "<b>unedited</b>", "2", "row"]);
 });
+
+test("a comparison of curves alone has no labels of pictures, and says which strength is the unedited one", () => {
+  const curves = [{ name: "judged", mean: [0.1, 0.5, 0.9] }];
+  const { layout, summary } = steeringComparison({ strengths: [0, 1, 2], rows: [], curves });
+  expect((layout.annotations as { text: string; x: number; xref: string }[]).map(({ text, x, xref }) => [text, x, xref])).toEqual(
+    [["unedited", 0, "x2"]],
+  );
+  expect(Object.keys(layout).filter((key) => /axis/.test(key))).toEqual(["xaxis2", "yaxis2"]);
+  expect(summary).toBe("Steering: strengths 0, 1, 2; judged 0.1, 0.5, 0.9");
+});

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { Figure, imageGrid } from "../../../lib/figures/index.js";
+import { Figure, imageGrid, stillOf } from "../../../lib/figures/index.js";
 import { axisRange, linearTicks, logTicks, placeAxis } from "../../../lib/figures/static-axes.js";
+import { decodePng, Rng } from "../../../lib/tensor/index.js";
 import { exampleFigures } from "./example-figures.js";
 
 describe("ticks", () => {
@@ -54,6 +55,18 @@ describe("the still picture", () => {
     expect(named.toSvg()).toContain("<title>&lt;b&gt;</title>");
     expect(named.toSvg()).not.toContain("<script");
   });
+});
+
+test("a picture of more pixels than its place is made smaller, and is whole in the HTML where it is too long to stand beside it", () => {
+  const pixels = Uint8Array.from(new Rng(1).normals(3 * 256 ** 2), (z) => 128 + 40 * z);
+  const figure = imageGrid(Array(8).fill({ pixels, width: 256, height: 256, channels: 3 }), { columns: 8 });
+  const bundle = figure.mimeBundle() as Record<string, string>;
+  const svg = stillOf(bundle["text/html"]!)!;
+  expect(svg).toBe(figure.toSvg());
+  const sizes = [...svg.matchAll(/href="data:image\/png;base64,([^"]+)" x="[\d.]+" y="[\d.]+" width="([\d.]+)"/g)];
+  expect(sizes).toHaveLength(8);
+  for (const [, png, drawn] of sizes) expect(decodePng(Buffer.from(png!, "base64")).width).toBeCloseTo(2 * Number(drawn), -0.5);
+  expect("image/svg+xml" in bundle).toBe(false);
 });
 
 test("a caption of several lines ends above its picture", () => {

@@ -45,6 +45,7 @@ test("a figure refuses wrong input and says what it expected", () => {
   expect(() => steeringComparison({ strengths: [0, 1], rows: [{ name: "r", pictures: [picture] }] })).toThrow(
     /1 pictures for 2 strengths/,
   );
+  expect(() => steeringComparison({ strengths: [0, 1], rows: [] })).toThrow(/expected a row or a curve, got neither/);
   expect(() => table({ a: [1], b: [1, 2] })).toThrow(/column b has 2 rows, a has 1/);
   expect(() => plotJson(int64([1]))).toThrow(/convert it to float32/);
 });

@@ -16,12 +16,7 @@ describe("show", () => {
   test("gives the notebook a figure's every format, and plotly.js only with the first", async () => {
     const shown = await insideNotebook(() => show(curve(3), curve(4)));
     expect(shown).toHaveLength(2);
-    expect(Object.keys(shown[0]!.output.data)).toEqual([
-      "application/vnd.plotly.v1+json",
-      "text/html",
-      "image/svg+xml",
-      "text/plain",
-    ]);
+    expect(Object.keys(shown[0]!.output.data)).toEqual(["text/html", "image/svg+xml", "text/plain"]);
     expect(htmlOf(shown[0]!).length).toBeGreaterThan(600_000);
     expect(htmlOf(shown[0]!).length).toBeLessThan(720_000);
     expect(htmlOf(shown[1]!).length).toBeLessThan(20_000);
@@ -162,6 +157,39 @@ describe("markup", () => {
     const inner = html`<i>${"<&>"}</i>`;
     const block = html`<p title="${'" onclick="x'}">${inner}${["a<", "b"]}</p>`;
     expect(block.html).toBe('<p title="&quot; onclick=&quot;x"><i>&lt;&amp;&gt;</i>a&lt;b</p>');
+    expect(html`<!-- ${"-->"} --><textarea>${"</textarea>"}</textarea><br a=b c='${"'"}'>${1}`.html).toBe(
+      "<!-- --&gt; --><textarea>&lt;/textarea&gt;</textarea><br a=b c='&#39;'>1",
+    );
+    expect(html`<a href="${"page.html#x"}"><img src="${"data:image/png;base64,AA"}"></a>`.html).toBe(
+      '<a href="page.html#x"><img src="data:image/png;base64,AA"></a>',
+    );
+  });
+
+  const text = "x onclick=attacked=1";
+  test.each<readonly [string, () => unknown, RegExp]>([
+    ["an attribute without quotes", () => html`<p class=${text}>`, /put quotes around it: title="…"/],
+    ["the rest of one", () => html`<p class=a${text}>`, /put quotes around it/],
+    ["a tag", () => html`<p ${text}>`, /write tags and names of attributes out/],
+    ["a tag's name", () => html`<${text}>`, /write tags and names of attributes out/],
+    ["a script", () => html`<b>a</b><script>let a = "<p>${text}"</script>`, /scripts and style sheets read no text/],
+    ["a style sheet", () => html`<STYLE media="all">p { color: ${text} }</STYLE>`, /scripts and style sheets read no text/],
+    ["a handler", () => html`<p OnClick = "f('${text}')">`, /scripts and style sheets read no text/],
+    ["a document in an attribute", () => html`<iframe srcdoc="${text}">`, /scripts and style sheets read no text/],
+    ["an address", () => html`<a title=">" href="${" java\tscript:attacked=1"}">`, /href expected one value with an address/],
+    [
+      "an address in two parts",
+      () => html`<a href='${"javascript"}${":attacked=1"}'>`,
+      /href expected one value with an address/,
+    ],
+    ["the end of an address", () => html`<a href="java${"script:attacked=1"}">`, /href expected one value with an address/],
+  ])("html refuses text that would run in %s", (_, make, message) => {
+    expect(make).toThrow(message);
+    expect(make).toThrow(TypeError);
+  });
+
+  test("html reads on rightly after what it lets pass", () => {
+    const block = html`<p a=1 b="${"'"}" c>${"<"}</p><script>if (a < b) f("<p x=")</script><i title='${">"}'>${2}</i>`;
+    expect(block.html).toBe(`<p a=1 b="&#39;" c>&lt;</p><script>if (a < b) f("<p x=")</script><i title='&gt;'>2</i>`);
   });
 });
 

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
+import { bundleOf } from "../../../lib/notebook/index.js";
 import {
   continuity,
   DegenerateInputError,
@@ -173,6 +174,10 @@ describe("umap", () => {
     expect(epochs.at(-1)).toBe(100);
     expect(once.table({ group }).columnNames()).toEqual(["x", "y", "group"]);
     expect(String(once)).toMatch(/^umap of 90 points: trustworthiness 0\.\d{3}, continuity 0\.\d{3} \(k = 15\)$/);
+    const bundle = (await bundleOf(once)) as Record<string, string>;
+    expect(bundle["text/html"]).toContain('role="figure"');
+    expect(bundle["text/plain"]).toBe(String(once));
+    expect(once.figure({ title: "t", labels: Array.from(group, String) }).data).toHaveLength(3);
     const again = await umap(points, { epochs: 100, seed: 3 });
     expect([...again.points.data]).toEqual([...once.points.data]);
   });
