@@ -37,6 +37,9 @@ th { color: var(--soft); font-weight: 600; }
 .outputs > pre.stderr { color: var(--warn); }
 .outputs > pre.error { padding: 10px 14px; color: var(--bad); background: var(--bad-paper); border-radius: 6px; white-space: pre; overflow-wrap: normal; }
 .figure { width: 100%; }
+.math { margin: 1em 0; overflow-x: auto; overflow-y: hidden; }
+math { font-size: 1.1em; }
+.katex-error { color: var(--bad) !important; }
 .tok-comment { color: var(--comment); font-style: italic; }
 .tok-keyword { color: var(--keyword); }
 .tok-string { color: var(--string); }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import MarkdownIt, { type MarkdownIt as Markdown } from "markdown-it";
 import { highlightTypeScript } from "./highlight.js";
+import { mathInMarkdown } from "./markdown-math.js";
 import type { Notebook, TextCell } from "./notebook-format.js";
 
 export interface MarkdownOptions {
@@ -12,7 +13,7 @@ export interface MarkdownOptions {
   readonly link?: ((url: string) => string) | undefined;
 }
 
-/** Markdown for a page that stands alone: pictures are put into it, markup in the text is not believed, headings can be linked to
+/** Markdown for a page that stands alone: pictures are put into it, markup in the text is not believed, formulas are typeset, headings can be linked to
  * as in Jupyter (`#My-heading`). */
 export function markdownRenderer({ directory, attachments = {}, link }: MarkdownOptions = {}): Markdown {
   const markdown = new MarkdownIt({
@@ -20,6 +21,7 @@ export function markdownRenderer({ directory, attachments = {}, link }: Markdown
     linkify: false,
     highlight: (code, language) => (/^(ts|js|typescript|javascript)$/.test(language) ? highlightTypeScript(code) : ""),
   });
+  mathInMarkdown(markdown);
   const { rules } = markdown.renderer;
   const renderImage = rules.image!;
   rules.image = (tokens, index, options, env, self) => {

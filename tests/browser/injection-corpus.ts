@@ -89,4 +89,7 @@ export const ATTACKS: readonly string[] = [
   "\r<img src=x onerror=attacked=80>\b\b",
   "%{customdata}<b onclick=attacked=81>b</b>",
   "<a href='http://attack.invalid/82' target=_self>x</a><br><b>b</b>",
+  "$\\href{javascript:attacked=83}{x}$",
+  "$$\\htmlData{onclick=attacked=84}{<img src=x onerror=attacked=84>}$$",
+  "\\begin{align}\\includegraphics{http://attack.invalid/85.png}\\end{align}",
 ];

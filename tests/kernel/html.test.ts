@@ -72,6 +72,49 @@ describe("what is text stays text", () => {
   });
 });
 
+describe("formulas", () => {
+  const math = (markdown: string): string => body(notebookToHtml(notebook({ markdown }), options));
+  const tex = (html: string): string[] =>
+    [...html.matchAll(/<annotation encoding="application\/x-tex">([^<]*)</g)].map((match) => match[1]!);
+
+  test("between dollar signs, on lines of their own and in environments become MathML", () => {
+    const html = math(
+      "The score $\\nabla\\log p(x)$ and $a_1*b*$, $$x^2$$ in line.\n\n$$\n\\int_0^1 x\\,dx\n= \\frac12\n$$\n\n\\begin{align}\na &= b \\\\\nc &= d\n\\end{align}\n\n- item\n  $$y$$",
+    );
+    expect(tex(html)).toEqual([
+      "\\nabla\\log p(x)",
+      "a_1*b*",
+      "x^2",
+      "\n\\int_0^1 x\\,dx\n= \\frac12\n",
+      "\\begin{align}\na &amp;= b \\\\\nc &amp;= d\n\\end{align}",
+      "y",
+    ]);
+    expect(html.match(/<math[^>]*display="block"/g)).toHaveLength(4);
+    expect(html.match(/<div class="math">/g)).toHaveLength(3);
+    expect(html).toContain("<mfrac><mn>1</mn><mn>2</mn></mfrac>");
+    expect(html).not.toContain("<em>");
+  });
+
+  test.each(["It costs $5, not $10.", "\\$a\\$", "`$a$`", "```\n$$a$$\n```", "$ a$", "$a $", "a $$"])("%j is none", (text) => {
+    expect(math(text)).not.toContain("<math");
+  });
+
+  test("what is wrong is shown as it was written", () => {
+    expect(math("$\\frac{a$ b")).toMatch(/class="katex-error" title="[^"]*ParseError[^"]*"[^>]*>\\frac\{a</);
+  });
+
+  test("run nothing", () => {
+    for (const attack of [
+      "\\href{javascript:alert(1)}{x}",
+      "\\html@mathml{<script>}{<img>}",
+      "\\htmlData{onload=a}{x}",
+      "\\includegraphics{https://x.invalid/y.png}",
+      "<img src=x onerror=alert(1)>",
+    ])
+      expect(math(`$${attack}$`)).not.toMatch(/<script>|<img|<[^>]*(href|onload|src)=/);
+  });
+});
+
 test("terminal text is shown as the terminal would have left it", () => {
   const text = "10 %\r50 %\r100 %\nnext\n\u001b[31mred\u001b[0m\r\n";
   const html = body(notebookToHtml(notebook({ code: "x", outputs: [{ output_type: "stream", name: "stdout", text }] }), options));
