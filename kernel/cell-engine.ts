@@ -33,6 +33,8 @@ export interface CellEngineOptions {
   readonly limit: (id: number, ms: number | undefined, always: boolean) => void;
   /** Runs work of the engine itself, which an interrupt must not tear apart. */
   readonly uninterruptible: <T>(work: () => T) => T;
+  /** What Jupyter's server calls this kernel, if one does. */
+  readonly kernelId: string | undefined;
 }
 
 /** Compiles and runs TypeScript cells that share their variables, and reports what happens as Jupyter-shaped events.
@@ -304,6 +306,7 @@ export class CellEngine {
         return signal();
       },
       comms: this.#comms,
+      kernelId: this.#options.kernelId,
       documentState: this.#documentState,
     };
     (globalThis as Record<symbol, unknown>)[NOTEBOOK_RUNTIME] = runtime;

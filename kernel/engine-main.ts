@@ -56,6 +56,7 @@ const engine: CellEngine = new CellEngine({
     }),
   limit: (id, ms, always) => uninterruptible(() => tellFrontEnd({ op: "limit", id, ms, always })),
   uninterruptible,
+  kernelId: process.argv[2],
 });
 watchTasks();
 const streams = new StreamCapture({

@@ -99,9 +99,10 @@ export class EngineProcess {
   }
 
   /** Starts an engine whose cells run in `directory`.
+   * @param kernelId what Jupyter's server calls this kernel, if one does
    * @throws Error if the process ends before it is ready */
-  static async start(directory: string): Promise<EngineProcess> {
-    const child = fork(fileURLToPath(new URL("./engine-main.js", import.meta.url)), [], {
+  static async start(directory: string, kernelId?: string): Promise<EngineProcess> {
+    const child = fork(fileURLToPath(new URL("./engine-main.js", import.meta.url)), kernelId === undefined ? [] : [kernelId], {
       cwd: directory,
       // See async-bookkeeping.ts; the other warning is about require() of ES modules.
       execArgv: ["--no-force-async-hooks-checks", "--disable-warning=DEP0111", "--disable-warning=ExperimentalWarning"],

@@ -25,6 +25,7 @@ export class JupyterServer {
   readonly #wire: JupyterWire;
   readonly #sockets: Sockets;
   readonly #directory: string;
+  readonly #kernelId: string | undefined;
   readonly #history = new History();
   readonly #queue: Message[] = [];
   readonly #dropped: Record<Refusal, number> = { malformed: 0, forged: 0, replayed: 0 };
@@ -40,11 +41,12 @@ export class JupyterServer {
   #last: Message | undefined;
   #closed: () => void = () => undefined;
 
-  private constructor(connection: ConnectionInfo, sockets: Sockets, directory: string) {
+  private constructor(connection: ConnectionInfo, sockets: Sockets, directory: string, kernelId: string | undefined) {
     this.#connection = connection;
     this.#wire = new JupyterWire(connection.key);
     this.#sockets = sockets;
     this.#directory = directory;
+    this.#kernelId = kernelId;
   }
 
   /** Serves one kernel until a client asks it to shut down.
@@ -55,7 +57,7 @@ export class JupyterServer {
     if (connection.signature_scheme && connection.signature_scheme !== "hmac-sha256") {
       throw new RangeError(`serve: expected signature scheme hmac-sha256, got ${connection.signature_scheme}`);
     }
-    const server = new JupyterServer(connection, await openSockets(connection), directory);
+    const server = new JupyterServer(connection, await openSockets(connection), directory, kernelIdOf(connectionFile));
     await server.#serve();
   }
 
@@ -193,7 +195,7 @@ export class JupyterServer {
   /** The engine, a new one where the last has ended or could not be started. */
   #startEngine(): Promise<EngineProcess> {
     if (this.#engine) return this.#engine;
-    const starting = EngineProcess.start(this.#directory);
+    const starting = EngineProcess.start(this.#directory, this.#kernelId);
     this.#engine = starting;
     const forget = (): void => {
       if (this.#engine === starting) this.#engine = undefined;
@@ -353,4 +355,9 @@ function commMessage(type: CommMessage["type"], { comm_id, target_name, data }: 
     ...(target_name !== undefined && { target_name: String(target_name) }),
     data: (typeof data === "object" && data ? data : {}) as Record<string, unknown>,
   };
+}
+
+/** Jupyter's server names a kernel's connection file after the kernel. */
+function kernelIdOf(connectionFile: string): string | undefined {
+  return /^kernel-([\w-]+)\.json$/.exec(path.basename(connectionFile))?.[1];
 }

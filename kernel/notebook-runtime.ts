@@ -24,6 +24,8 @@ export interface NotebookRuntime {
   readonly signal: AbortSignal | undefined;
   /** Lines to code in the page. */
   readonly comms: Pick<Comms, "register" | "open">;
+  /** What Jupyter's server calls this kernel; undefined where none does. */
+  readonly kernelId: string | undefined;
   /** What is already in this document, for instance `"plotly-loaded"`. */
   readonly documentState: Map<string, unknown>;
 }

@@ -21,7 +21,7 @@ export interface InteractOptions<C extends Controls> {
   /** Where the controls stand at first; default the middle, the first word. */
   readonly start?: Partial<Values<C>>;
   /**
-   * Draws ahead, so that the controls work without a kernel: in JupyterLab, VS Code, exported pages. Sliders then have this many
+   * Draws ahead, so that the controls work without a kernel: in VS Code, in exported pages. Sliders then have this many
    * places; `true` stands for 5. Default off: the kernel draws what is asked for, where the page can reach it.
    */
   readonly precompute?: boolean | number;

@@ -24,6 +24,8 @@ export interface NotebookRuntime {
   readonly signal: AbortSignal | undefined;
   /** Lines to code in the page, where the kernel has them. */
   readonly comms?: { register(target: string, onOpen: (comm: Comm) => void): void };
+  /** What Jupyter's server calls the kernel; undefined where none does. */
+  readonly kernelId?: string | undefined;
   /** What the document already holds, such as plotly.js. */
   readonly documentState: Map<string, unknown>;
 }

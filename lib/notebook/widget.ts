@@ -23,8 +23,8 @@ export interface WidgetSpec<Message> {
 
 /**
  * A widget without any extension of Jupyter's: a panel of controls, and below it an output that the kernel draws anew. They
- * talk through a comm where a page lets its outputs have one: classic Notebook, and JupyterLab or Notebook 7 started with
- * `--expose-app-in-browser`. Elsewhere the panel says so; with `frames` it needs no kernel at all.
+ * talk through a comm, for which the panel opens a line of its own to the Jupyter server that the page comes from: JupyterLab,
+ * Notebook, whatever its version. In other pages (VS Code, exported ones) the panel says so; with `frames` it needs no kernel.
  */
 export async function showWidget<Message>(spec: WidgetSpec<Message>): Promise<unknown> {
   const { frames, draw } = spec;
@@ -41,7 +41,9 @@ export async function showWidget<Message>(spec: WidgetSpec<Message>): Promise<un
     return first;
   }
   const result = `${id}-result`;
-  runtime.comms?.register(id, (comm) => {
+  // New in every kernel: a page may hold widgets of an earlier one.
+  const target = crypto.randomUUID();
+  runtime.comms?.register(target, (comm) => {
     comm.onMessage = async (message) => {
       try {
         showResult(await bundleOf(await draw(message as Message)), result, true);
@@ -51,8 +53,8 @@ export async function showWidget<Message>(spec: WidgetSpec<Message>): Promise<un
       }
     };
   });
-  const target = runtime.comms === undefined ? "" : id;
-  runtime.display({ data: { "text/html": widgetHtml(id, spec, "", target), "text/plain": spec.label } });
+  const line = { kernel: runtime.kernelId ?? "", target };
+  runtime.display({ data: { "text/html": widgetHtml(id, spec, "", line), "text/plain": spec.label } });
   showResult(await bundleOf(first), result, false);
   return first;
 }
@@ -84,33 +86,62 @@ function still(bundle: MimeBundle): string {
   return rest["image/png"] !== undefined || rest["image/svg+xml"] !== undefined ? htmlOf(rest) : htmlOf(bundle);
 }
 
-// `ask` sends one message at a time, and after an answer the last that was asked for meanwhile.
-const connectScript = `function(root,target,frames){
-var say=root.querySelector("[role=status]"),comm=null,busy=false,next=null;
-function closed(){comm=null;busy=false;say.textContent="The kernel that drew this is gone: run the cell again."}
-function answered(m){busy=false;var d=m.content.data;say.textContent=d.error||"";if(next!==null){var n=next;next=null;ask(n)}}
-function reach(){
-var J=window.Jupyter,k=J&&J.notebook&&J.notebook.kernel,c;
-if(k&&k.comm_manager){c=k.comm_manager.new_comm(target,{});c.on_msg(answered);c.on_close(closed);return c}
-var app=window.jupyterapp||window.jupyterlab,w=app&&app.shell&&app.shell.currentWidget,s=w&&w.sessionContext&&w.sessionContext.session;
-if(s&&s.kernel){c=s.kernel.createComm(target);c.onMsg=answered;c.onClose=closed;c.open({});return c}
-return null}
+// `ask` sends one message at a time, and after an answer the last that was asked for meanwhile. Where Jupyter's server is, and
+// the token that it wants, stand in the page: JupyterLab and Notebook 7 have them in an element, classic Notebook on the body.
+const connectScript = `function(root,kernel,target,frames){
+var say=root.querySelector("[role=status]"),socket=null,comm="",busy=false,next=null;
+function uuid(){return crypto.randomUUID?crypto.randomUUID():Date.now().toString(16)+Math.random().toString(16).slice(2)}
+var session=uuid();
+function address(){
+var e=document.getElementById("jupyter-config-data"),b=document.body.dataset,c=e?JSON.parse(e.textContent):b;
+if(!kernel||!c.baseUrl)return null;
+var base=e?new URL(c.wsUrl||c.baseUrl,location.href):new URL(c.baseUrl,c.wsUrl||location.href);
+base.protocol=base.protocol.replace("http","ws");
+var u=new URL("api/kernels/"+kernel+"/channels",base.href.replace(/\\/*$/,"/")),token=c.token||c.jupyterApiToken;
+u.searchParams.set("session_id",session);
+if(token)u.searchParams.set("token",token);
+return u}
+function send(type,content){
+socket.send(JSON.stringify({channel:"shell",header:{msg_id:uuid(),msg_type:type,session:session,username:"",version:"5.3",date:new Date().toISOString()},parent_header:{},metadata:{},content:content,buffers:[]}))}
+function closed(){
+if(!socket)return;
+socket.onclose=null;socket.close();socket=null;busy=false;next=null;
+say.textContent="The kernel that drew this is gone: run the cell again."}
+function heard(e){
+var m=typeof e.data==="string"?JSON.parse(e.data):null;
+if(!m||m.channel!=="iopub"||m.content.comm_id!==comm)return;
+if(m.header.msg_type==="comm_close")return closed();
+if(m.header.msg_type!=="comm_msg")return;
+busy=false;say.textContent=m.content.data.error||"";
+if(next!==null){var n=next;next=null;ask(n)}}
+function reach(then){
+if(socket)return then();
+var url=address();
+if(!url)return false;
+socket=new WebSocket(url);comm=uuid();
+socket.onmessage=heard;socket.onclose=closed;
+socket.onopen=function(){send("comm_open",{comm_id:comm,target_name:target,data:{}});then()}}
 function ask(m){
 if(frames){root.querySelectorAll("[data-frame]").forEach(function(f){f.hidden=+f.dataset.frame!==m});return}
 if(busy){next=m;return}
-comm=comm||(target&&reach());
-if(!comm){say.textContent="The kernel cannot be reached from this page (JupyterLab lets it when started with --expose-app-in-browser). Run the cell again with other values, or pass precompute: true.";return}
-busy=true;say.textContent="drawing…";comm.send(m)}
+if(reach(function(){send("comm_msg",{comm_id:comm,data:m})})===false){
+say.textContent="No kernel can be reached from this page. Run the cell again with other values, or pass precompute: true.";return}
+busy=true;say.textContent="drawing…"}
 return ask}`;
 
 type Page = Pick<WidgetSpec<unknown>, "label" | "panel" | "script" | "data" | "frames">;
 
-function widgetHtml(id: string, { label, panel, script, data, frames }: Page, stills: string, target = ""): string {
+function widgetHtml(
+  id: string,
+  { label, panel, script, data, frames }: Page,
+  stills: string,
+  line = { kernel: "", target: "" },
+): string {
   const style = "font:13px system-ui,sans-serif;font-variant-numeric:tabular-nums";
   return [
     `<div id="${id}" role="group" aria-label="${escapeHtml(label)}" style="${style}">${panel}`,
     `<div role="status" style="min-height:1.4em;opacity:.75"></div>${stills}</div>`,
     `<script>(function(){var root=document.querySelector('#${id}:not([data-alive])');if(!root)return;root.setAttribute("data-alive","");`,
-    `(${script})(root,(${connectScript})(root,"${target}",${frames !== undefined}),${scriptJson(data)})})()</script>`,
+    `(${script})(root,(${connectScript})(root,"${line.kernel}","${line.target}",${frames !== undefined}),${scriptJson(data)})})()</script>`,
   ].join("");
 }

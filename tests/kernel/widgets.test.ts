@@ -7,7 +7,7 @@ describe.skipIf(!CLASSIC_NOTEBOOK)("widgets in classic Notebook, which has no ex
   let notebook: ClassicNotebook;
 
   beforeAll(async () => {
-    notebook = await ClassicNotebook.open(browser(), 8);
+    notebook = await ClassicNotebook.open(browser(), 10);
     await notebook.run(0, "import { embeddingScatter, featureBrowser, float32, interact, lossCurve } from 'tweedie'; 'ready'");
     await notebook.shows(0, "ready");
   }, BROWSER_TIMEOUT_MS);
@@ -115,5 +115,34 @@ describe.skipIf(!CLASSIC_NOTEBOOK)("widgets in classic Notebook, which has no ex
     await notebook.output(7).locator("progress").first().waitFor();
     await notebook.shows(7, "generated");
     expect(await notebook.output(7).locator("progress").count()).toBe(0);
+  });
+
+  test("a page that says where its server is as JupyterLab does is enough, and one that does not is told of", async () => {
+    const place = (config: string): Promise<unknown> =>
+      notebook.page.evaluate(`{
+        document.getElementById("jupyter-config-data")?.remove();
+        const place = Object.assign(document.createElement("script"), { id: "jupyter-config-data", type: "application/json" });
+        place.textContent = ${JSON.stringify(config)};
+        document.head.append(place);
+      }`);
+    const code = "await interact({ k: [0, 4] }, ({ k }) => 'k is ' + k);";
+    await place(JSON.stringify({ baseUrl: "/", wsUrl: "", token: "" }));
+    await notebook.run(8, code);
+    await notebook.shows(8, "k is 2");
+    await notebook.output(8).getByRole("slider", { name: "k" }).press("End");
+    await notebook.shows(8, "k is 4");
+    await place("{}");
+    await notebook.run(9, code);
+    await notebook.shows(9, "k is 2");
+    await notebook.output(9).getByRole("slider", { name: "k" }).press("End");
+    await notebook.output(9).getByRole("status").filter({ hasText: "No kernel can be reached from this page." }).waitFor();
+  });
+
+  test("a widget whose kernel was started anew says that it is gone", async () => {
+    await notebook.page.locator("[data-jupyter-action='jupyter-notebook:confirm-restart-kernel']").first().click();
+    await notebook.page.locator(".modal-dialog .btn-danger").click();
+    await notebook.page.waitForFunction("window.Jupyter.notebook.kernel.is_connected()");
+    await notebook.output(3).getByRole("slider", { name: "k" }).press("ArrowRight");
+    await notebook.output(3).getByRole("status").filter({ hasText: "is gone: run the cell again" }).waitFor();
   });
 });
