@@ -7,7 +7,7 @@ describe.skipIf(!CLASSIC_NOTEBOOK)("in classic Notebook", () => {
   let notebook: ClassicNotebook;
 
   beforeAll(async () => {
-    notebook = await ClassicNotebook.open(browser(), 8);
+    notebook = await ClassicNotebook.open(browser(), Array(8).fill([]));
   }, BROWSER_TIMEOUT_MS);
   afterAll(() => notebook?.close());
 

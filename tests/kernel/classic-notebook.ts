@@ -12,7 +12,7 @@ import { PYTHON, pythonHas } from "./python.js";
 export const CLASSIC_NOTEBOOK: boolean = CHROMIUM !== undefined && pythonHas("notebook");
 if (!CLASSIC_NOTEBOOK) console.warn("classic Notebook is not tested: install jupyter-notebook and Chromium for it");
 
-/** An empty notebook in classic Notebook, with the kernel running. */
+/** A notebook in classic Notebook, with the kernel running. */
 export class ClassicNotebook {
   readonly folder: string;
   readonly page: Page;
@@ -24,16 +24,21 @@ export class ClassicNotebook {
     this.#server = server;
   }
 
-  /** @param cells how many empty cells there are */
-  static async open(browser: Browser, cells: number): Promise<ClassicNotebook> {
+  /** @param outputs of its cells, which have no code
+   * @param trusted whether it is signed, as Jupyter signs what was run in it */
+  static async open(browser: Browser, outputs: readonly object[][], trusted = true): Promise<ClassicNotebook> {
     const folder = temporaryFolder();
     expect(spawnSync(process.execPath, [CLI, "install", "--prefix", folder]).status).toBe(0);
     const metadata = { kernelspec: { name: "tweedie", display_name: "TypeScript (tweedie)", language: "typescript" } };
-    const cell = { cell_type: "code", metadata: {}, execution_count: null, outputs: [], source: "" };
-    writeFileSync(
-      path.join(folder, "page.ipynb"),
-      JSON.stringify({ cells: Array(cells).fill(cell), metadata, nbformat: 4, nbformat_minor: 4 }),
-    );
+    const cells = outputs.map((shown) => ({
+      cell_type: "code",
+      metadata: {},
+      execution_count: null,
+      outputs: shown.map((data) => ({ output_type: "display_data", metadata: {}, data })),
+      source: "",
+    }));
+    const file = path.join(folder, "page.ipynb");
+    writeFileSync(file, JSON.stringify({ cells, metadata, nbformat: 4, nbformat_minor: 4 }));
     const port = await freePort();
     const options = [
       "--allow-root",
@@ -48,6 +53,7 @@ export class ClassicNotebook {
       JUPYTER_PATH: path.join(folder, "share", "jupyter"),
       JUPYTER_DATA_DIR: path.join(folder, "data"),
     };
+    if (trusted) expect(spawnSync(PYTHON, ["-m", "nbformat.sign", file], { env }).status).toBe(0);
     const server = spawn(PYTHON, ["-m", "notebook", ...options, folder], { cwd: folder, env, stdio: "ignore" });
     const page = await browser.newPage({ viewport: { width: 1000, height: 1200 } });
     page.setDefaultTimeout(BROWSER_TIMEOUT_MS);

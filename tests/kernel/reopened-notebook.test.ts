@@ -10,7 +10,7 @@ describe.skipIf(!CLASSIC_NOTEBOOK)("a notebook with figures, opened again in cla
   const figure = (cell: number) => notebook.output(cell).locator("[data-drawn=yes] .main-svg").first();
 
   beforeAll(async () => {
-    notebook = await ClassicNotebook.open(browser(), 4);
+    notebook = await ClassicNotebook.open(browser(), Array(4).fill([]));
     await notebook.run(
       0,
       "import { lossCurve, restoreFigures } from 'tweedie';\nlossCurve([{ name: 'a', y: [3, 2, 1] }], { title: 'first' })",

@@ -7,7 +7,7 @@ describe.skipIf(!CLASSIC_NOTEBOOK)("widgets in classic Notebook, which has no ex
   let notebook: ClassicNotebook;
 
   beforeAll(async () => {
-    notebook = await ClassicNotebook.open(browser(), 10);
+    notebook = await ClassicNotebook.open(browser(), Array(10).fill([]));
     await notebook.run(0, "import { embeddingScatter, featureBrowser, float32, interact, lossCurve } from 'tweedie'; 'ready'");
     await notebook.shows(0, "ready");
   }, BROWSER_TIMEOUT_MS);
