@@ -1,3 +1,4 @@
+import { Displayed, lossCurve, type MimeBundle, numberText, percentText } from "../figures/index.js";
 import { GraphBuilder, type Value } from "../program/index.js";
 import { type Environment, openSession, type Session, type SessionOptions } from "../runtime/index.js";
 import { expectFloat32, float32, type Tensor, tensorDigest } from "../tensor/index.js";
@@ -45,7 +46,7 @@ export interface TopActivations {
  * activations' own units. Row f of `weights.W_dec` is the direction feature f writes. Sessions open when first used;
  * `close` frees them.
  */
-export class Sae {
+export class Sae extends Displayed {
   readonly config: SaeConfig;
   readonly weights: SaeWeights;
   /** Curves of its training; absent for a loaded SAE. */
@@ -62,6 +63,7 @@ export class Sae {
     { history, manifest }: { readonly history?: TrainingHistory | undefined; readonly manifest?: SaeManifest | undefined } = {},
     session: SessionOptions = {},
   ) {
+    super();
     const { width: d, features } = config;
     variantOf(config.variant).check(config);
     const shapes: Record<keyof SaeWeights, readonly number[]> = {
@@ -204,7 +206,19 @@ export class Sae {
     return this.close();
   }
 
-  toString(): string {
+  /** The curve of its training, where it has one. */
+  override mimeBundle(): MimeBundle | Promise<MimeBundle> {
+    const { history } = this;
+    if (history === undefined || history.mse.length === 0) return super.mimeBundle();
+    const { mse, l0, dead, firstStep } = history;
+    return lossCurve([{ name: "squared error", y: mse, x: Float64Array.from(mse, (_, step) => firstStep + step) }], {
+      title: String(this),
+      subtitle: `at the end of training L0 ${numberText(l0.at(-1))}, ${percentText(dead.at(-1)!)} of features dead; metrics() judges it`,
+      yLabel: "mean squared error per number",
+    }).mimeBundle();
+  }
+
+  override toString(): string {
     const { variant, width, features, k } = this.config;
     return `Sae(${variant}, ${width} → ${features}${k === undefined ? "" : `, k = ${k}`})`;
   }

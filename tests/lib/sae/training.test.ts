@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { stillOf } from "../../../lib/figures/index.js";
 import { type TrainSaeOptions, trainSae, type VectorSource } from "../../../lib/sae/index.js";
 import { geometricMedian, normalizingScale } from "../../../lib/sae/start-weights.js";
 import { shuffledBatches } from "../../../lib/sae/vector-source.js";
@@ -35,6 +36,9 @@ describe("trainSae", () => {
     for (const [name, tensor] of Object.entries(unbroken.weights))
       expect(Buffer.compare(Buffer.from(tensor.bytes), Buffer.from(resumed.weights[name as "W_enc"].bytes)), name).toBe(0);
     expect(resumed.history!.firstStep).toBe(12);
+    const { "text/html": html, "text/plain": text } = (await resumed.mimeBundle()) as Record<string, string>;
+    expect(stillOf(html!)).toContain("at the end of training L0");
+    expect(text).toContain(String(resumed));
     expect([...resumed.history!.loss]).toEqual([...unbroken.history!.loss.slice(12)]);
   });
 
