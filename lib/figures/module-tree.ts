@@ -59,7 +59,9 @@ function lineHtml({ name, kind, shape, parameters, hookPoint }: ModuleNode): str
     `<b${path}>${escapeHtml(name)}</b>`,
     kind === undefined ? "" : `<i>${escapeHtml(kind)}</i>`,
     shape === undefined ? "" : `<code>${escapeHtml(shapeText(shape))}</code>`,
-  ].join("");
+  ]
+    .filter(Boolean)
+    .join(" ");
 }
 
 function shapeText(shape: readonly (number | string)[]): string {
