@@ -125,7 +125,7 @@ tip.style.display="block";});
 el.on("plotly_unhover",function(){tip.style.display="none"});
 var pin=document.createElement("div"),big=160;
 pin.style.cssText="display:flex;gap:12px;align-items:center;font:13px system-ui,sans-serif;padding:4px 12px";
-pin.innerHTML='<div role="img" style="display:none;flex:none;border-radius:6px;image-rendering:pixelated;background:#888 no-repeat"></div><div><label>point <input type="number" min="0" style="width:6em;font:inherit"></label><div role="status" style="margin-top:4px"></div></div>';
+pin.innerHTML='<div role="img" style="display:none;flex:none;border-radius:6px;image-rendering:pixelated;background:#888 no-repeat"></div><div><label>point <input type="number" min="0" style="width:6em;font:inherit;background:transparent;color:inherit;border:1px solid rgba(128,128,128,.6);border-radius:4px;padding:2px 6px"></label><div role="status" style="margin-top:4px"></div></div>';
 var face=pin.firstChild,box=pin.querySelector("input"),said=pin.querySelector("[role=status]");
 box.max=d.points-1;face.style.width=face.style.height=big+"px";
 face.style.backgroundImage="url("+d.sheet+")";face.style.backgroundSize=d.width/d.size*big+"px "+d.height/d.size*big+"px";

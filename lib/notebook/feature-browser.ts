@@ -53,7 +53,7 @@ export async function featureBrowser(
   await showWidget<{ readonly feature: number }>({
     label: title,
     panel: [
-      `<label style="display:flex;gap:8px;align-items:center"><b>${escapeHtml(title)}${cut}</b> <input type="search" placeholder="number or word" style="flex:0 1 200px;font:inherit;padding:2px 6px"></label>`,
+      `<label style="display:flex;gap:8px;align-items:center"><b>${escapeHtml(title)}${cut}</b> <input type="search" placeholder="number or word" style="flex:0 1 200px;font:inherit;background:transparent;color:inherit;border:1px solid rgba(128,128,128,.6);border-radius:4px;padding:2px 6px"></label>`,
       `<div style="max-height:180px;overflow-y:auto;margin-top:6px;display:grid;grid-template-columns:repeat(auto-fill,minmax(210px,1fr));gap:2px">${listed.map(entry).join("")}</div>`,
     ].join(""),
     script: listScript,
