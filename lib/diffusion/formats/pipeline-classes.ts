@@ -40,6 +40,8 @@ export interface PipelineClass {
   readonly controlled?: boolean;
   /** That the network may see a mask and a masked picture beside the state. */
   readonly inpaints?: boolean;
+  /** That the network sees a picture beside the state, which it is told to edit. */
+  readonly edits?: boolean;
   /** The scheduler class that Diffusers' pipeline makes of whatever it gets. */
   readonly scheduler?: string;
   /** Options that it sets on that scheduler, where it has them. */
@@ -91,6 +93,13 @@ const pixart: PipelineClass = {
   steps: 20,
   guidanceScale: 4.5,
 };
+/** One that edits pictures, which it has to encode. */
+const editing = (kind: PipelineClass): PipelineClass => ({
+  ...kind,
+  edits: true,
+  required: [...kind.required, ...encoder],
+  steps: 100,
+});
 /** Networks in pixels or latents that are told nothing, or a class. */
 export const unconditional: PipelineClass = { family: "unconditional", required: ["network"], steps: 50, guidanceScale: 1 };
 
@@ -117,11 +126,13 @@ export const pipelineClasses: Readonly<Record<string, PipelineClass>> = {
   StableDiffusionControlNetPipeline: { ...stableDiffusion, controlled: true },
   StableDiffusionImg2ImgPipeline: corrected,
   StableDiffusionInpaintPipeline: { ...corrected, inpaints: true },
+  StableDiffusionInstructPix2PixPipeline: editing(stableDiffusion),
   StableDiffusionPipeline: corrected,
   StableDiffusionXLControlNetImg2ImgPipeline: { ...xl, controlled: true },
   StableDiffusionXLControlNetPipeline: { ...xl, controlled: true },
   StableDiffusionXLImg2ImgPipeline: xl,
   StableDiffusionXLInpaintPipeline: { ...xl, inpaints: true },
+  StableDiffusionXLInstructPix2PixPipeline: editing(xl),
   StableDiffusionXLPipeline: xl,
 };
 

@@ -7,6 +7,7 @@ import { type Conditioner, clipConditioner, unconditioned } from "../conditionin
 import type { PromptTokenizer } from "../formats/tokenizers/index.js";
 import { runRows } from "../row-runs.js";
 import type { SchedulerConfig } from "../schedules/index.js";
+import type { ControlNet } from "./control.js";
 import { Film } from "./film.js";
 import { generate } from "./generate.js";
 import type { GenerateOptions } from "./generate-options.js";
@@ -48,9 +49,19 @@ export interface PipelineParts {
   readonly vaeDecoder?: HookedModel;
   readonly vaeEncoder?: HookedModel;
   /** ControlNets, for `control` in this order. */
-  readonly controlNets?: readonly HookedModel[];
-  /** Channels that the network takes: more than the latents' where it sees a mask too; default theirs. */
+  readonly controlNets?: readonly ControlNet[];
+  /**
+   * Channels that the network takes, default those of the latents: twice as many where it sees a picture that it edits, one more
+   * than that where it sees a mask and what lies around it.
+   */
   readonly networkChannels?: number;
+  /** Whether the latents of a picture that it edits are scaled as the state's; default not. */
+  readonly scalesPicture?: boolean;
+  /**
+   * Whether all steps of a run are taken from where a noised picture comes in, as latent consistency models do it; default not: the
+   * steps before are left out.
+   */
+  readonly strengthChoosesLevels?: boolean;
   readonly latentSpace: LatentSpace;
   readonly schedulerConfig: SchedulerConfig;
   /** Default 20 steps, guidance 7.5. */
@@ -76,9 +87,13 @@ export class Pipeline extends Displayed {
   readonly moreTextEncoders: readonly HookedModel[];
   readonly vaeDecoder: HookedModel | undefined;
   readonly vaeEncoder: HookedModel | undefined;
-  readonly controlNets: readonly HookedModel[];
-  /** Channels that the network takes: more than the latents' where it sees a mask too. */
+  readonly controlNets: readonly ControlNet[];
+  /** Channels that the network takes: more than the latents' where it sees more than the state. */
   readonly networkChannels: number;
+  /** Whether the latents of a picture that it edits are scaled as the state's. */
+  readonly scalesPicture: boolean;
+  /** Whether all steps of a run are taken from where a noised picture comes in. */
+  readonly strengthChoosesLevels: boolean;
   readonly latentSpace: LatentSpace;
   readonly schedulerConfig: SchedulerConfig;
   /** Steps and guidance of a run that says nothing of them, as Diffusers has them for the family. */
@@ -108,6 +123,8 @@ export class Pipeline extends Displayed {
     this.defaults = parts.defaults ?? { steps: 20, guidanceScale: 7.5 };
     this.notes = parts.notes ?? [];
     this.networkChannels = parts.networkChannels ?? parts.latentSpace.channels;
+    this.strengthChoosesLevels = parts.strengthChoosesLevels ?? false;
+    this.scalesPicture = parts.scalesPicture ?? false;
     this.latentSpace = parts.latentSpace;
     this.schedulerConfig = parts.schedulerConfig;
     this.digest = parts.digest;
@@ -117,6 +134,16 @@ export class Pipeline extends Displayed {
   /** The denoising network as U-Net pipelines call it. */
   get unet(): HookedModel {
     return this.network;
+  }
+
+  /** Whether the network sees a picture beside its state, which it is told to edit (InstructPix2Pix). */
+  get seesPicture(): boolean {
+    return this.networkChannels === 2 * this.latentSpace.channels;
+  }
+
+  /** Whether it sees a mask and what lies around it (inpainting). */
+  get seesMask(): boolean {
+    return this.networkChannels > 2 * this.latentSpace.channels;
   }
 
   /** The same pipeline with edits of its network; both share networks and sessions. */
@@ -147,7 +174,7 @@ export class Pipeline extends Displayed {
       ["text encoder", this.textEncoder],
       ...this.moreTextEncoders.map((network, i): [string, HookedModel] => [`text encoder ${i + 2}`, network]),
       ["denoising network", this.network],
-      ...this.controlNets.map((network, i): [string, HookedModel] => [`ControlNet ${i}`, network]),
+      ...this.controlNets.map(({ network }, i): [string, HookedModel] => [`ControlNet ${i}`, network]),
       ["VAE encoder", this.vaeEncoder],
       ["VAE decoder", this.vaeDecoder],
     ];

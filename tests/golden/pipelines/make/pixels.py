@@ -11,6 +11,8 @@ from diffusers import (
     DiffusionPipeline,
     EDMDPMSolverMultistepScheduler,
     EDMEulerScheduler,
+    PNDMPipeline,
+    PNDMScheduler,
 )
 from diffusers.utils.torch_utils import randn_tensor
 from networks import UnconditionalUNet
@@ -60,6 +62,10 @@ def main():
     run("consistency-1", consistency(), batch_size=2, class_labels=[3, 7], num_inference_steps=1, probe=["unet"])
     run("consistency-22-0", consistency(), class_labels=3, num_inference_steps=None, timesteps=[22, 0])
     run("consistency-3", ConsistencyModelPipeline(unet(), CMStochasticIterativeScheduler()), num_inference_steps=3)
+
+    run("pndm", PNDMPipeline(unet(), PNDMScheduler(skip_prk_steps=True)), batch_size=2, num_inference_steps=6)
+    run("pndm-runge-kutta", PNDMPipeline(unet(), PNDMScheduler()), num_inference_steps=6)
+    run("pndm-of-a-ddpm", PNDMPipeline(unet(), DDPMScheduler()), num_inference_steps=5)
 
     loop = "hand-written loop: diffusers has no pipeline for it"
     run("edm-euler", EdmLoop(unet(), EDMEulerScheduler()), num_inference_steps=6, probe=["unet"], note=loop)
