@@ -51,6 +51,7 @@ const stableDiffusion: Family = {
 export const families: Readonly<Record<FamilyName, Family>> = {
   "stable-diffusion": stableDiffusion,
   "latent-consistency": { ...stableDiffusion, strengthChoosesLevels: true },
+  "latent-diffusion": { conditioner: (parts) => clipConditioner(textEncoder(parts, 1), { maxLength: 77 }) },
   "stable-diffusion-xl": {
     conditioner: (parts) =>
       sdxlConditioner([...(parts.networks.text_encoder ? [textEncoder(parts, 1)] : []), textEncoder(parts, 2)], {

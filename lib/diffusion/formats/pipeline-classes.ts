@@ -3,6 +3,7 @@ export type FamilyName =
   | "stable-diffusion"
   | "stable-diffusion-xl"
   | "latent-consistency"
+  | "latent-diffusion"
   | "stable-diffusion-3"
   | "flux"
   | "pixart-alpha"
@@ -19,7 +20,7 @@ export type Part = NetworkPart | TokenizerPart;
 /** Folders in which a part may be, the first that exists; exporters have called them differently over time. */
 export const partFolders: Readonly<Record<Part, readonly string[]>> = {
   network: ["unet", "transformer"],
-  text_encoder: ["text_encoder"],
+  text_encoder: ["text_encoder", "bert"],
   text_encoder_2: ["text_encoder_2"],
   text_encoder_3: ["text_encoder_3"],
   tokenizer: ["tokenizer"],
@@ -114,6 +115,7 @@ export const pipelineClasses: Readonly<Record<string, PipelineClass>> = {
   LatentConsistencyModelImg2ImgPipeline: latentConsistency,
   LatentConsistencyModelPipeline: latentConsistency,
   LDMPipeline: { ...unconditional, required: ["network", ...vae], optional: encoder },
+  LDMTextToImagePipeline: { ...stableDiffusion, family: "latent-diffusion", steps: 50, guidanceScale: 1 },
   PixArtAlphaPipeline: pixart,
   PixArtSigmaPipeline: { ...pixart, family: "pixart-sigma" },
   PNDMPipeline: { ...unconditional, scheduler: "PNDMScheduler" },

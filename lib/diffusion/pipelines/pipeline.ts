@@ -230,6 +230,7 @@ export class Pipeline extends Displayed {
    * Latents of pictures, [item, channel, y, x], scaled as the network expects: the mean of the encoder's distribution, or
    * draws from it; of a pipeline that works on pixels, these in −1…1.
    * @param images pictures of one size, or pixels [item, 3, y, x] in [0, 1]
+   * @throws RangeError if the encoder gives anything but latents of that size
    */
   async encodeImage(
     images: Picture | readonly Picture[] | Tensor<"float32">,
@@ -251,7 +252,9 @@ export class Pipeline extends Displayed {
     for (const [start, end] of rowRanges(pixels.shape[0]!, batchSize)) {
       const feeds = { [input!.name]: asInput(signed(pixels.slice(start, end)), input!) };
       const { outputs } = await runRows(vaeEncoder, feeds, {}, { fetches: [name], ...(signal && { signal }) });
-      parts.push(encoded(toFloat32(outputs[name]!), latentSpace.channels, generators?.slice(start, end)));
+      const moments = toFloat32(outputs[name]!);
+      expectMoments(moments, [end - start, latentSpace.channels, ...pixels.shape.slice(2).map((n) => Math.floor(n / latentSpace.factor))]);
+      parts.push(encoded(moments, latentSpace.channels, generators?.slice(start, end)));
     }
     return toLatents(concatRows(parts), latentSpace);
   }
@@ -310,6 +313,15 @@ function signed(pixels: Tensor<"float32">): Tensor<"float32"> {
     "float32",
     pixels.data.map((v) => 2 * v - 1),
     pixels.shape,
+  );
+}
+
+/** @throws RangeError unless these are latents of a shape, or their mean and log-variance */
+function expectMoments({ shape }: Tensor, [rows, channels = 0, ...size]: readonly number[]): void {
+  const fits = [channels, 2 * channels].some((n) => shape.join() === [rows, n, ...size].join());
+  if (fits) return;
+  throw new RangeError(
+    `encodeImage: expected latents [${[rows, `${channels} or ${2 * channels}`, ...size].join(", ")}] of the VAE encoder, got [${shape.join(", ")}]; it is of another model or broken`,
   );
 }
 

@@ -118,6 +118,8 @@ async function editingStart(
       : await pipe.encodeImage(image, { ...(batchSize && { batchSize }), ...(signal && { signal }) });
   const latents = perItem(given, generators.length, "pictures");
   const x = scaled(initialNoise(pipe, generators, options), plan.initialScale);
+  if (latents.shape.slice(1).join() !== x.shape.slice(1).join())
+    throw new RangeError(`generate: latents of a picture must be [item, ${x.shape.slice(1).join(", ")}], got ${latents}`);
   const beside = pipe.scalesPicture ? latents : fromLatents(latents, pipe.latentSpace);
   return { plan, x, beside, record: { image: tensorDigest(latents) } };
 }

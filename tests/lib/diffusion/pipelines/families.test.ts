@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { type LoadOptions, load, type Pipeline } from "../../../../lib/diffusion/index.js";
+import { type GenerateOptions, type LoadOptions, load, type Pipeline } from "../../../../lib/diffusion/index.js";
 import { closeRuntime } from "../../../../lib/runtime/index.js";
 import { float32, toFloat32 } from "../../../../lib/tensor/index.js";
 import { callOptions, expectGolden, report } from "../closed-form/expect-golden.js";
@@ -43,7 +43,12 @@ afterAll(async () => {
 });
 
 /** Holds every case of a family to its golden, each in a folder of its own. */
-function holds(family: string, names: readonly string[], folderOf: (golden: GoldenRun) => WrittenFolder): void {
+function holds(
+  family: string,
+  names: readonly string[],
+  folderOf: (golden: GoldenRun) => WrittenFolder,
+  more: GenerateOptions = {},
+): void {
   const runs = goldenRuns(family);
   describe(`${family} equals Diffusers'`, () => {
     it.each(names)("%s", async (name) => {
@@ -51,6 +56,7 @@ function holds(family: string, names: readonly string[], folderOf: (golden: Gold
       const { original_inference_steps: original } = golden.call;
       await expectGolden(await opened(folderOf(golden)), golden, {
         ...(original !== undefined && { scheduler: { original_inference_steps: original } }),
+        ...more,
       });
     });
   });
@@ -107,6 +113,17 @@ holds("lcm", ["img2img-0.5", "img2img-0.37", "img2img-original-steps-20", "img2i
   const { networks, ...rest } = stableDiffusion(golden, { timestepCond: 8 }, { time_cond_proj_dim: 8 });
   return { ...rest, networks: { ...networks, ...encoder } };
 });
+
+holds(
+  "latent-diffusion",
+  ["ddim", "no-guidance", "pndm"],
+  (golden) => {
+    const { networks, ...rest } = stableDiffusion(golden);
+    const { text_encoder: bert, vae_decoder: vqvae, unet } = networks;
+    return { ...rest, networks: { unet: unet!, bert: bert!, vqvae: vqvae! }, tokenizers: { tokenizer: "bert" } };
+  },
+  { height: 16, width: 24 },
+);
 
 holds("instruct-pix2pix", ["ddim", "euler", "no-negative", "no-guidance", "image-guidance-0.5", "batch"], (golden) => {
   const { networks, ...rest } = stableDiffusion(golden, { channels: 8 }, { in_channels: 8 });
