@@ -253,7 +253,11 @@ export class Pipeline extends Displayed {
       const feeds = { [input!.name]: asInput(signed(pixels.slice(start, end)), input!) };
       const { outputs } = await runRows(vaeEncoder, feeds, {}, { fetches: [name], ...(signal && { signal }) });
       const moments = toFloat32(outputs[name]!);
-      expectMoments(moments, [end - start, latentSpace.channels, ...pixels.shape.slice(2).map((n) => Math.floor(n / latentSpace.factor))]);
+      expectMoments(moments, [
+        end - start,
+        latentSpace.channels,
+        ...pixels.shape.slice(2).map((n) => Math.floor(n / latentSpace.factor)),
+      ]);
       parts.push(encoded(moments, latentSpace.channels, generators?.slice(start, end)));
     }
     return toLatents(concatRows(parts), latentSpace);
