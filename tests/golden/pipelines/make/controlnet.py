@@ -5,6 +5,7 @@ from diffusers import (
     StableDiffusionControlNetInpaintPipeline,
     StableDiffusionControlNetPipeline,
     StableDiffusionXLControlNetImg2ImgPipeline,
+    StableDiffusionXLControlNetInpaintPipeline,
     StableDiffusionXLControlNetPipeline,
 )
 from networks import ControlNet, UNet, wave
@@ -74,5 +75,11 @@ def xl():
     family.run("multi", pipe(ddim(), nets), controlnet_conditioning_scale=[0.7, 0.4], **both, **words)
     start = {"image": image, "control_image": hint, "inputs": {"image": image, "control": hint}, "num_inference_steps": 6}
     img2img = StableDiffusionXLControlNetImg2ImgPipeline(**xl_components(ddim()), controlnet=ControlNet())
+    mask = 0.5 + wave((1, 1, 16, 24), 73, 0.5)
+    masked = {**start, "mask_image": mask, "inputs": {**start["inputs"], "mask": mask}, "controlnet_conditioning_scale": 0.5}
+    for channels in (4, 9):
+        parts = xl_components(euler(), in_channels=channels)
+        inpaint = StableDiffusionXLControlNetInpaintPipeline(**parts, controlnet=ControlNet())
+        family.run(f"inpaint-{channels}-0.6", inpaint, strength=0.6, **masked, **words)
     family.run("img2img-0.6", img2img, strength=0.6, controlnet_conditioning_scale=0.8, **start, **words)
     family.write()

@@ -97,14 +97,22 @@ export function controlNet(number = 0, options: Pick<UNetInputs, "tokens" | "sta
   });
 }
 
-/** `sample`, `timestep`, `class_labels`? → `out_sample`, in pixels. */
-export function unconditionalUNet({ classes, learned = false }: { classes?: number; learned?: boolean } = {}): Model {
+/** `sample`, `timestep`, `class_labels`? → `out_sample`, in pixels or latents. */
+export function unconditionalUNet({
+  channels: seen = 3,
+  classes,
+  learned = false,
+}: {
+  readonly channels?: number;
+  readonly classes?: number;
+  readonly learned?: boolean;
+} = {}): Model {
   return model("unet", (g) => {
-    const x = g.input("sample", "float32", [batch, 3, height, width]);
-    const channels = learned ? 6 : 3;
+    const x = g.input("sample", "float32", [batch, seen, height, width]);
+    const channels = learned ? 2 * seen : seen;
     const t = clock(g.input("timestep", "float32", []));
     const bias = classes === undefined ? t : t.add(label(g.input("class_labels", "int64", [batch]), channels, classes));
-    g.output(prediction(x, bias, channels, 3), "out_sample");
+    g.output(prediction(x, bias, channels, seen), "out_sample");
   });
 }
 

@@ -207,6 +207,8 @@ holds(
     "edm-euler",
     "edm-euler-classes",
     "edm-dpm",
+    "score-sde",
+    "score-sde-2-corrections",
     "pndm",
     "pndm-runge-kutta",
     "pndm-of-a-ddpm",
@@ -225,6 +227,15 @@ holds(
     };
   },
 );
+
+holds("pixels", ["latent-ddim"], ({ pipeline, scheduler }) => ({
+  index: { _class_name: pipeline },
+  networks: {
+    unet: { model: nets.unconditionalUNet({ channels: 4 }), config: { in_channels: 4, sample_size: 8 } },
+    vqvae: vae().vae_decoder!,
+  },
+  scheduler,
+}));
 
 const sd3 = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => {
   const hasT5 = name !== "no-t5";
@@ -247,7 +258,18 @@ const sd3 = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => {
 };
 holds(
   "sd3",
-  ["euler", "no-guidance", "no-negative", "no-t5", "clip-skip-1", "prompts-apart", "dynamic-shift", "img2img-0.5"],
+  [
+    "euler",
+    "no-guidance",
+    "no-negative",
+    "no-t5",
+    "clip-skip-1",
+    "prompts-apart",
+    "dynamic-shift",
+    "img2img-0.5",
+    "inpaint-0.7",
+    "inpaint-1.0",
+  ],
   sd3,
 );
 
@@ -260,12 +282,13 @@ const flux = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => {
       text_encoder: { model: clipText({ hiddenStates: false }), config: {} },
       text_encoder_2: { model: t5Text(), config: {} },
       ...vae(0.3611, 0.1159),
+      ...encoder,
     },
     tokenizers: { ...clip, tokenizer_2: "t5" },
     scheduler,
   };
 };
-holds("flux", ["dev", "schnell", "second-prompt", "true-cfg", "batch"], flux);
+holds("flux", ["dev", "schnell", "second-prompt", "true-cfg", "batch", "img2img-0.5", "inpaint-0.7", "inpaint-1.0"], flux);
 
 const pixart = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => ({
   index: { _class_name: pipeline },
@@ -294,11 +317,13 @@ describe("ControlNets in their pipeline's folder equal Diffusers'", () => {
     ["sdxl-controlnet", "global-pool"],
     ["sdxl-controlnet", "multi"],
     ["sdxl-controlnet", "img2img-0.6"],
+    ["sdxl-controlnet", "inpaint-4-0.6"],
+    ["sdxl-controlnet", "inpaint-9-0.6"],
   ])("%s, %s", async (family, name) => {
     const golden = goldenRuns(family)[name]!;
     const channels = name.startsWith("inpaint-9") ? 9 : 4;
     const { networks, ...rest } = family.startsWith("sdxl")
-      ? sdxl(golden, { control: true })
+      ? sdxl(golden, { control: true, channels })
       : stableDiffusion(golden, { control: true, channels }, { in_channels: channels });
     // What the network was trained with is told by its configuration alone.
     const inputs = family.startsWith("sdxl") ? sdxlInputs : {};
