@@ -16,6 +16,17 @@ export function branchesOf(count: number): readonly Branch[] {
   return count === 2 ? ["uncond", "cond"] : ["cond"];
 }
 
+/**
+ * @param where what asks for the branch, for the error
+ * @throws RangeError if the rows of a run are none of any branch, or of a guided run that has no such one
+ */
+export function expectBranch(branch: Branch, branches: readonly Branch[] | undefined, where: string): void {
+  if (branches === undefined)
+    throw new RangeError(`${where}: branch "${branch}" needs a guided run; this one has no cond and uncond rows`);
+  if (branch === "imageCond" && branches.includes("uncond") && !branches.includes(branch))
+    throw new RangeError(`${where}: branch "imageCond" needs a network that edits a picture; this run has uncond and cond alone`);
+}
+
 /** Where a run stands in a trajectory; edits may depend on it. */
 export interface StepContext {
   /** The sampler's step, counted from 0. */

@@ -1,8 +1,9 @@
+import { readdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { type GenerateOptions, type LoadOptions, load, type Pipeline } from "../../../../lib/diffusion/index.js";
+import { type GenerateOptions, type LoadOptions, load, type Pipeline, pipelineClasses } from "../../../../lib/diffusion/index.js";
 import { closeRuntime } from "../../../../lib/runtime/index.js";
 import { float32, toFloat32 } from "../../../../lib/tensor/index.js";
 import { callOptions, expectGolden, report } from "../closed-form/expect-golden.js";
@@ -40,6 +41,12 @@ afterAll(async () => {
   await Promise.all(pipelines.map((pipe) => pipe.release()));
   await closeRuntime();
   await Promise.all(temporary.map((folder) => rm(folder, { recursive: true })));
+});
+
+it("every class that opens has a run of Diffusers to hold it to", () => {
+  const families = readdirSync(new URL("../../../golden/pipelines/", import.meta.url)).filter((file) => file.endsWith(".json"));
+  const held = families.flatMap((file) => Object.values(goldenRuns(file.slice(0, -5))).map((run) => run.pipeline));
+  expect(Object.keys(pipelineClasses).filter((name) => !held.includes(name))).toEqual([]);
 });
 
 /** Holds every case of a family to its golden, each in a folder of its own. */

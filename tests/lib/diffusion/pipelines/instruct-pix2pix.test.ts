@@ -129,6 +129,13 @@ describe("a pipeline that edits a picture", () => {
     await expect(pipe.generate("make it red", { steps: 1 })).rejects.toThrow(/edits a picture and starts in noise; give `image`/);
     await expect(pipe.generate("red", { ...settings, strength: 0.5 })).rejects.toThrow(/neither strength nor mask/);
     await expect(plain.generate("red", { steps: 1, imageGuidanceScale: 2 })).rejects.toThrow(/StableDiffusionPipeline does not/);
+    const two = { steps: 1, guidanceScale: 2, decode: false } as const;
+    const edits = [at("mid_block").scale(0, { branch: "imageCond" })];
+    await expect(plain.generate("red", { ...two, edits })).rejects.toThrow(
+      /edit at mid_block: branch "imageCond" needs a network/,
+    );
+    const capture = [{ at: "mid_block", branch: "imageCond" }] as const;
+    await expect(plain.generate("red", { ...two, capture })).rejects.toThrow(/capture mid_block: branch "imageCond" needs/);
     await expect(denoise(pipe, [drawn(7)], { timesteps: [10] })).rejects.toThrow(
       /denoise: expected a network that sees its state alone/,
     );
