@@ -27,7 +27,7 @@ export interface CollectionSettings {
   readonly tokensPerImage?: number;
   /** Every prompt with each of these seeds; default one picture per prompt, with seeds counted up from `seed`. */
   readonly seeds?: readonly number[];
-  /** Which half of the guidance batch; default "cond". */
+  /** Which part of the guidance batch; default "cond", "both" is that and "uncond". */
   readonly branch?: Branch | "both";
   /** Default 7.5. */
   readonly guidanceScale?: number;

@@ -12,7 +12,7 @@ export interface Provenance {
   readonly timestep: Float32Array;
   /** Noise level of the model call. */
   readonly sigma: Float32Array;
-  /** 0 = cond, 1 = uncond. */
+  /** 0 = cond, 1 = uncond, 2 = imageCond. */
   readonly branch: Uint8Array;
   /** Row of the position; 0 for vectors, and for sequences that are no grid. */
   readonly y: Int32Array;
@@ -22,7 +22,7 @@ export interface Provenance {
   readonly hookPoint: Uint8Array;
 }
 
-export const branchNames: readonly Branch[] = ["cond", "uncond"];
+export const branchNames: readonly Branch[] = ["cond", "uncond", "imageCond"];
 
 export function emptyProvenance(count: number): Provenance {
   return {

@@ -25,6 +25,8 @@ export interface PipelineCall extends NetworkCall {
   /** What the rows of the batch are: one block of items per branch. */
   readonly branches: readonly Branch[];
   readonly guidanceScale: number;
+  /** Of networks that edit a picture. */
+  readonly imageGuidanceScale?: number;
   /** x̂₀ = ofInput·(the network's input) + ofPrediction·(its prediction). */
   readonly denoised: { readonly ofInput: number; readonly ofPrediction: number };
 }
@@ -59,7 +61,7 @@ export async function networkCall(pipe: Pipeline, prompt: string, options: Netwo
   if (at === undefined) throw new RangeError(`networkCall: call must be 0…${calls - 1}, got ${wanted}`);
   const { branches, manifest, items } = run;
   // Outside a guidance interval the unconditional rows were not computed; the recorder marks them with NaN.
-  const skipped = Number.isNaN(run.activations[sample]!.tensor.data[0]) ? 1 : 0;
+  const skipped = Number.isNaN(run.activations[sample]!.tensor.data[0]) ? branches.length - 1 : 0;
   const here = branches.slice(skipped);
   return {
     model: pipe.network,
@@ -71,6 +73,7 @@ export async function networkCall(pipe: Pipeline, prompt: string, options: Netwo
     sample,
     branches: here,
     guidanceScale: manifest.guidanceScale,
+    ...(manifest.imageGuidanceScale !== undefined && { imageGuidanceScale: manifest.imageGuidanceScale }),
     denoised: denoisedFrom(pipe, options, at),
     source: { call: wanted, ...manifest },
   };

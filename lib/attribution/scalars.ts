@@ -55,18 +55,24 @@ export function squaredDistance(tensor: Tensor<"float32">, region: Region = {}):
 /** x̂₀ of a pipeline's call in its graph, [item, channel, y, x], after guidance (without rescale) where the call is guided. */
 export function denoisedOf(call: PipelineCall, { inputs, prediction }: NetworkValues): Value {
   const state = inputs[call.sample]!;
-  const { guidanceScale, denoised, branches } = call;
+  const { guidanceScale, imageGuidanceScale = 1, denoised, branches } = call;
   const items = state.dim(0) / branches.length;
-  const rowsOf = (value: Value, branch: number): Value => value.slice(0, branch * items, (branch + 1) * items).cast("float32");
+  // A network that also predicts a variance has it in further channels; one that sees a picture has that beside the state.
+  const channels = Math.min(state.dim(1), prediction.dim(1));
+  const rowsOf = (value: Value, branch: number): Value =>
+    value
+      .slice(0, branch * items, (branch + 1) * items)
+      .slice(1, 0, channels)
+      .cast("float32");
   const last = branches.length - 1;
-  // A network that also predicts a variance has it in further channels.
-  const predicted = (branch: number): Value => rowsOf(prediction, branch).slice(1, 0, state.dim(1));
+  const predicted = (branch: number): Value => rowsOf(prediction, branch);
+  const scales = last === 2 ? [imageGuidanceScale, guidanceScale] : [guidanceScale];
   const guided =
     last === 0
       ? predicted(0)
-      : predicted(0)
-          .mul(1 - guidanceScale)
-          .add(predicted(last).mul(guidanceScale));
+      : scales
+          .map((scale, b) => predicted(b).mul((scales[b - 1] ?? 1) - scale))
+          .reduce((sum, term) => sum.add(term), predicted(last).mul(guidanceScale));
   return rowsOf(state, last).mul(denoised.ofInput).add(guided.mul(denoised.ofPrediction));
 }
 

@@ -1,4 +1,5 @@
-import { type DType, type DTypeArrays, Tensor } from "../tensor/index.js";
+import { type DType, Tensor } from "../tensor/index.js";
+import { concatRows } from "./batches.js";
 import type { Condition } from "./contracts.js";
 
 export interface GuidanceOptions {
@@ -6,6 +7,11 @@ export interface GuidanceOptions {
   readonly scale: number;
   /** What the unconditional branch sees (the empty or negative prompt), shaped like the condition; a function is asked at every call. */
   readonly unconditional: Condition | (() => Condition);
+  /**
+   * The weight g_I of a picture that the network sees beside the state. A branch between the two then sees the picture and is
+   * told what the unconditional one is, which does not see it.
+   */
+  readonly imageScale?: number | undefined;
   /** Share of the guided prediction that is brought back to the conditional one's standard deviation, 0…1; default 0. */
   readonly rescale?: number;
   /** Levels (σ or timestep, whichever the guided function takes) outside which only the condition is used: low < level ≤ high. */
@@ -17,43 +23,51 @@ export type ConditionalPrediction = (x: Tensor<"float32">, level: number, condit
 
 /**
  * Classifier-free guidance: unconditional + g·(conditional − unconditional), both branches in one call with the
- * unconditional half of the batch first. Guiding a Denoiser or the Predictor under it is the same but for `rescale`,
+ * unconditional half of the batch first; with a picture unconditional + g_I·(picture − unconditional) + g·(conditional −
+ * picture), in that order. Guiding a Denoiser or the Predictor under it is the same but for `rescale`,
  * which matches its paper on the Predictor.
  * @throws RangeError if the two conditions differ in names, dtypes or shapes; TypeError if no condition is passed
  * @see Ho & Salimans 2022, arXiv:2207.12598, eq. 6; rescale: Lin et al. 2023, arXiv:2305.08891, eq. 14–16;
- *   interval: Kynkäänniemi et al. 2024, arXiv:2404.07724
+ *   interval: Kynkäänniemi et al. 2024, arXiv:2404.07724; picture: Brooks et al. 2022, arXiv:2211.09800, eq. 3
  */
 export function guide(predict: ConditionalPrediction, options: GuidanceOptions): ConditionalPrediction {
-  const { scale, unconditional, rescale = 0, interval } = options;
-  if (!Number.isFinite(scale)) throw new RangeError(`guide: scale must be a finite number, got ${scale}`);
+  const { scale, unconditional, imageScale, rescale = 0, interval } = options;
+  for (const [name, weight] of Object.entries({ scale, imageScale: imageScale ?? 1 }))
+    if (!Number.isFinite(weight)) throw new RangeError(`guide: ${name} must be a finite number, got ${weight}`);
   if (!(rescale >= 0 && rescale <= 1)) throw new RangeError(`guide: rescale must be 0…1, got ${rescale}`);
-  let stackedLast: { readonly negative: Condition; readonly condition: Condition; readonly both: Condition } | undefined;
-  /** The same two are stacked step after step. */
+  const weights = imageScale === undefined ? [scale] : [imageScale, scale];
+  let stackedLast: { readonly negative: Condition; readonly condition: Condition; readonly all: Condition } | undefined;
+  /** The same are stacked step after step. */
   const stackOnce = (negative: Condition, condition: Condition): Condition => {
     if (stackedLast?.negative !== negative || stackedLast.condition !== condition)
-      stackedLast = { negative, condition, both: stackConditions(negative, condition) };
-    return stackedLast.both;
+      stackedLast = { negative, condition, all: stackConditions([...weights.map(() => negative), condition]) };
+    return stackedLast.all;
   };
   return async (x, level, condition) => {
     if (!condition) throw new TypeError("guide: there is no condition to guide towards; pass one to the sampler");
     const isGuided = interval === undefined || (interval[0] < level && level <= interval[1]);
-    if (!isGuided || scale === 1) return predict(x, level, condition);
+    if (!isGuided || weights.every((weight) => weight === 1)) return predict(x, level, condition);
     const negative = typeof unconditional === "function" ? unconditional() : unconditional;
-    const both = await predict(stack(x, x), level, stackOnce(negative, condition));
+    const states = stack([...weights.map(() => x), x]);
+    const all = await predict(states, level, stackOnce(negative, condition));
     const items = x.shape[0] ?? 1;
-    const [perItem, n] = [x.size / items, both.size / 2];
+    const [perItem, n] = [x.size / items, all.size / (weights.length + 1)];
     if (n !== x.size && n !== 2 * x.size)
-      throw new RangeError(`guide: expected a prediction for ${stack(x, x)}, or with twice the channels, got ${both}`);
-    const without = both.data.subarray(0, n);
-    const withCondition = both.data.subarray(n);
+      throw new RangeError(`guide: expected a prediction for ${states}, or with twice the channels, got ${all}`);
+    const branches = Array.from({ length: weights.length + 1 }, (_, b) => all.data.subarray(b * n, (b + 1) * n));
+    const [first, conditional] = [branches[0]!, branches.at(-1)!];
     // A learned variance doubles the channels. It describes the conditional process and is not guided.
     const stride = n / items;
-    const guided = withCondition.slice();
+    const guided = conditional.slice();
     for (let start = 0; start < n; start += stride) {
-      for (let i = start; i < start + perItem; i++) guided[i] = without[i]! + scale * (withCondition[i]! - without[i]!);
+      guided.set(first.subarray(start, start + perItem), start);
+      for (const [b, weight] of weights.entries()) {
+        const [from, to] = [branches[b]!, branches[b + 1]!];
+        for (let i = start; i < start + perItem; i++) guided[i] = guided[i]! + weight * (to[i]! - from[i]!);
+      }
     }
-    if (rescale > 0) matchDeviation(guided, withCondition, rescale, items);
-    return new Tensor("float32", guided, [items, ...both.shape.slice(1)]);
+    if (rescale > 0) matchDeviation(guided, conditional, rescale, items);
+    return new Tensor("float32", guided, [items, ...all.shape.slice(1)]);
   };
 }
 
@@ -76,23 +90,25 @@ function deviation(values: Float32Array): number {
   return Math.sqrt(squares);
 }
 
-function stackConditions(first: Condition, second: Condition): Condition {
-  const names = Object.keys(second);
-  if (names.length !== Object.keys(first).length || !names.every((name) => name in first)) {
-    throw new RangeError(`guide: the conditions have other inputs: ${Object.keys(first).join(", ")} and ${names.join(", ")}`);
+function stackConditions(conditions: readonly Condition[]): Condition {
+  const [first, ...rest] = conditions as readonly [Condition, ...Condition[]];
+  const names = Object.keys(first);
+  for (const other of rest) {
+    if (names.length !== Object.keys(other).length || !names.every((name) => name in other)) {
+      throw new RangeError(`guide: the conditions have other inputs: ${names.join(", ")} and ${Object.keys(other).join(", ")}`);
+    }
   }
-  return Object.fromEntries(names.map((name) => [name, stack(first[name]!, second[name]!)]));
+  return Object.fromEntries(names.map((name) => [name, stack(conditions.map((condition) => condition[name]!))]));
 }
 
-/** Two tensors one after the other along the batch. */
-function stack<D extends DType>(first: Tensor<D>, second: Tensor<D>): Tensor<D> {
-  const [batch, ...rest] = second.shape;
-  if (batch === undefined || first.dtype !== second.dtype || first.shape.join() !== second.shape.join()) {
-    throw new RangeError(`guide: expected two tensors of the same shape [batch, …], got ${first} and ${second}; pad the prompts`);
+/** Tensors below each other along the batch. */
+function stack<D extends DType>(tensors: readonly Tensor<D>[]): Tensor<D> {
+  const [first] = tensors as readonly [Tensor<D>];
+  const other = tensors.find((t) => t.dtype !== first.dtype || t.shape.join() !== first.shape.join());
+  if (first.shape.length === 0 || other !== undefined) {
+    throw new RangeError(
+      `guide: expected tensors of the same shape [batch, …], got ${first} and ${other ?? first}; pad the prompts`,
+    );
   }
-  const data = new (second.data.constructor as new (n: number) => DTypeArrays[D])(2 * second.size);
-  const target = new Tensor(second.dtype, data, [2 * batch, ...rest]);
-  target.bytes.set(first.bytes);
-  target.bytes.set(second.bytes, first.byteLength);
-  return target;
+  return concatRows(tensors);
 }

@@ -1,6 +1,6 @@
 import { freshNames, type Graph } from "../onnx/index.js";
 import { int64, type Tensor } from "../tensor/index.js";
-import type { Branch, StepContext } from "./edits/edit.js";
+import { type Branch, expectBranch, type StepContext } from "./edits/edit.js";
 import type { Axis, HookPoint } from "./hook-point.js";
 import { withProgramOutput } from "./program-splice.js";
 import { type Reduction, reductionKey, reductionProgram } from "./reduction.js";
@@ -75,13 +75,9 @@ export function tap(
 export function tapFeeds(taps: readonly Tap[], { branches }: StepContext): Record<string, Tensor> {
   const feeds: Record<string, Tensor> = {};
   for (const { hookPoint, branch, rows } of taps) {
-    if (rows === undefined) continue;
-    if (branches === undefined) {
-      throw new RangeError(
-        `capture ${hookPoint.path}: branch "${branch}" needs a guided run; this one has no cond and uncond rows`,
-      );
-    }
-    feeds[rows] = int64(branches.flatMap((b, row) => (b === branch ? [row] : [])));
+    if (rows === undefined || branch === undefined) continue;
+    expectBranch(branch, branches, `capture ${hookPoint.path}`);
+    feeds[rows] = int64((branches ?? []).flatMap((b, row) => (b === branch ? [row] : [])));
   }
   return feeds;
 }

@@ -53,6 +53,8 @@ export interface Backend {
   devices(): Promise<readonly Device[]>;
   /** Why a device could not be opened, in words that say what to do; given what the runtime said. */
   explain?(device: Device, detail: string): string;
+  /** What in a model would end the process, in words; such a model is not opened. */
+  fatal?(model: Model, device: Device): string | undefined;
   /** The same computation in the form this backend runs fastest on that device, on this machine. */
   specialize?(model: Model, device: Device): Promise<Model>;
   open(source: ModelSource, options: BackendOptions): Promise<BackendSession>;

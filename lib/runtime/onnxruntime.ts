@@ -12,6 +12,7 @@ import type { Backend, BackendOptions, BackendRun, BackendSession, Feeds, ModelS
 import { explainFailure } from "./device-failure.js";
 import { allDevices, type Device } from "./devices.js";
 import { RuntimeError } from "./errors.js";
+import { fatalNode } from "./fatal-nodes.js";
 import { type ResidentStore, ResidentTensor } from "./resident.js";
 import { WorkerChannel } from "./worker-channel.js";
 
@@ -174,6 +175,8 @@ export const onnxruntime: Backend = {
     const providers = await currentWorker().request<string[]>({ operation: "providers" });
     return allDevices.filter((device) => providers.includes(device));
   },
+
+  fatal: ({ graph }, device) => (device === "cpu" ? fatalNode(graph) : undefined),
 
   async specialize(model: Model, device: Device): Promise<Model> {
     if (device === "webgpu") return productsOfEmptyAsGemm(model);

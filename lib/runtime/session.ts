@@ -74,7 +74,7 @@ export interface RunOptions {
  * Loads a model for execution. Runs happen outside this thread, which stays responsive.
  * @param model a model value, the bytes of an `.onnx` file (copied), or its path
  * @throws MemoryBudgetError before anything is loaded, if the model does not fit
- * @throws RuntimeError if ONNX Runtime refuses the model; RangeError on a device it was not built for
+ * @throws RuntimeError if ONNX Runtime refuses the model, or is known to crash on it (looked for in model values alone); RangeError on a device it was not built for
  */
 export async function openSession(model: Model | Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
   currentSignal()?.throwIfAborted();
@@ -90,6 +90,8 @@ export async function openSession(model: Model | Uint8Array | string, options: S
   const externalData = isModel(model) ? externalDataOf(model, options.externalData, name) : options.externalData;
   const source = async (device: Device): Promise<ModelSource> => {
     if (!isModel(model)) return { model, owned: false, name };
+    const fatal = backend.fatal?.(model, device);
+    if (fatal !== undefined) throw new RuntimeError("openSession", name, fatal);
     return { model: encodeModel((await backend.specialize?.(model, device)) ?? model), owned: true, name };
   };
   const choices = await resolveDevices(backend, options.device ?? "auto");

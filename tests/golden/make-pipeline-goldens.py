@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 FAMILIES = ["stable_diffusion", "sdxl", "lcm", "controlnet", "flow", "class_and_caption", "pixels", "inversion"]
+FAMILIES += ["instruct_pix2pix", "latent_diffusion"]
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent / "pipelines" / "make"))

@@ -4,26 +4,29 @@ import { guidanceEmbedding } from "./guidance-embedding.js";
 import { encodeText, encodeTextSkipping, type TextEncoder } from "./text-encoder.js";
 
 export interface ClipConditionerOptions {
+  /** Tokens per prompt; default what the tokenizer says. */
+  readonly maxLength?: number;
   /** Width of the embedded guidance scale, `time_cond_proj_dim`; where there is one it replaces the unconditional branch. */
   readonly guidanceWidth?: number | undefined;
 }
 
 /**
- * Stable Diffusion 1 and 2 and what was distilled from them: the last hidden states of one CLIP text encoder,
- * `encoder_hidden_states` [prompt, token, channel].
+ * Stable Diffusion 1 and 2, what was distilled from them, and latent diffusion before them: the last hidden states of one text
+ * encoder, CLIP's or BERT's, `encoder_hidden_states` [prompt, token, channel].
  */
-export function clipConditioner(encoder: TextEncoder, { guidanceWidth }: ClipConditionerOptions = {}): Conditioner {
+export function clipConditioner(encoder: TextEncoder, options: ClipConditionerOptions = {}): Conditioner {
+  const { guidanceWidth, maxLength = encoder.tokenizer.maxLength } = options;
   return {
     guidance: guidanceWidth === undefined ? "classifier-free" : "embedded",
     async encode({ prompts, branch, guidanceScale, options: { clipSkip = 0, weighted } = {}, signal }) {
       const states =
         clipSkip > 0 && branch === "cond"
-          ? await encodeTextSkipping(encoder, prompts, clipSkip, { weighted, signal })
-          : (await encodeText(encoder, prompts, { weighted, signal })).lastHiddenState;
+          ? await encodeTextSkipping(encoder, prompts, clipSkip, { maxLength, weighted, signal })
+          : (await encodeText(encoder, prompts, { maxLength, weighted, signal })).lastHiddenState;
       return { rows: { encoder_hidden_states: states, ...guidanceRows(guidanceWidth, guidanceScale, prompts.length) } };
     },
-    promptTokens: encoder.tokenizer.maxLength,
-    truncated: (prompt) => encoder.tokenizer.encode(prompt).truncated,
+    promptTokens: maxLength,
+    truncated: (prompt) => encoder.tokenizer.encode(prompt, { maxLength }).truncated,
   };
 }
 

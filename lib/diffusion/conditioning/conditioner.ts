@@ -36,8 +36,8 @@ export interface ConditionOptions {
 export interface ConditionRequest {
   /** One per picture; of a class-conditional network, names or numbers of classes. */
   readonly prompts: readonly string[];
-  /** Which half of the guidance batch they are for. */
-  readonly branch: Branch;
+  /** Which half of the guidance batch they are for; a branch that sees a picture alone is told what the unconditional one is. */
+  readonly branch: Exclude<Branch, "imageCond">;
   /** That the unconditional branch's prompts are empty because no negative prompt was given. */
   readonly untold?: boolean;
   /** Pixels. */

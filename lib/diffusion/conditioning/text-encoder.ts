@@ -83,12 +83,16 @@ export async function encodeTextSkipping(
   encoder: TextEncoder,
   prompts: readonly string[],
   skipped: number,
-  { weighted = false, signal }: Pick<EncodeTextOptions, "weighted" | "signal"> = {},
+  { maxLength, weighted = false, signal }: Omit<EncodeTextOptions, "hiddenStateBefore"> = {},
 ): Promise<Tensor<"float32">> {
   const segments = prompts.map(segmentsOf(weighted));
   const texts = segments.map(plainPrompt);
-  const { hiddenState } = await encodeText(encoder, texts, { hiddenStateBefore: skipped, signal });
-  const { perRow } = textFeeds(encoder, texts);
+  const { hiddenState } = await encodeText(encoder, texts, {
+    ...(maxLength && { maxLength }),
+    hiddenStateBefore: skipped,
+    signal,
+  });
+  const { perRow } = textFeeds(encoder, texts, maxLength);
   const edits = [at(layerPaths(encoder).at(-1)!).replace(hiddenState!)];
   // A replacement has one row per prompt, so the network must take them all at once.
   const { outputs } = await encoder.network.run(perRow, { fetches: ["last_hidden_state"], edits, ...(signal && { signal }) });

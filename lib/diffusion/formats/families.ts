@@ -32,6 +32,8 @@ export interface Family {
   readonly packing?: number;
   conditioner(parts: OpenedParts): Conditioner;
   layout?(folder: DiffusersFolder): StateLayout;
+  /** Whether a noised picture's steps are chosen among the levels below it, all of them, and none left out. */
+  readonly strengthChoosesLevels?: boolean;
   /** How pixels are scaled, where that is not −1…1. */
   readonly pixels?: Pick<LatentSpace, "scale" | "shift">;
 }
@@ -48,7 +50,8 @@ const stableDiffusion: Family = {
 /** Every family of pipelines. @see https://github.com/huggingface/diffusers, src/diffusers/pipelines */
 export const families: Readonly<Record<FamilyName, Family>> = {
   "stable-diffusion": stableDiffusion,
-  "latent-consistency": stableDiffusion,
+  "latent-consistency": { ...stableDiffusion, strengthChoosesLevels: true },
+  "latent-diffusion": { conditioner: (parts) => clipConditioner(textEncoder(parts, 1), { maxLength: 77 }) },
   "stable-diffusion-xl": {
     conditioner: (parts) =>
       sdxlConditioner([...(parts.networks.text_encoder ? [textEncoder(parts, 1)] : []), textEncoder(parts, 2)], {

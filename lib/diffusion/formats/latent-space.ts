@@ -11,7 +11,7 @@ const maxStateNumbers = 2 ** 26;
 /** The state of a folder's network. */
 export interface StateSpace {
   readonly space: LatentSpace;
-  /** Channels that the network takes [row, channel, y, x]: more than the latents' where it sees a mask and a picture besides. */
+  /** Channels that the network takes [row, channel, y, x]: more than the latents' where it sees a picture, or a mask and a picture, besides. */
   readonly networkChannels: number;
 }
 
@@ -33,7 +33,7 @@ export function latentSpaceOf(folder: DiffusersFolder, sample: ValueInfo, family
   const channels =
     (decoder && optionalCountIn(decoder.config, "latent_channels")) ??
     (decoder ? withoutBeside(inputs, packing, folder) : inputs);
-  const fits = [channels * packing, ...(folder.kind.inpaints ? [2 * channels + 1] : [])];
+  const fits = folder.kind.edits ? [2 * channels] : [channels * packing, ...(folder.kind.inpaints ? [2 * channels + 1] : [])];
   if (!fits.includes(inputs)) {
     throw new ModelFolderError(
       network.config.file,
@@ -65,8 +65,9 @@ export function latentSpaceOf(folder: DiffusersFolder, sample: ValueInfo, family
   return { space: { channels, size, factor, ...scalesOf(config, channels) }, networkChannels };
 }
 
-/** Latent channels of a VAE that does not tell them: an inpainting network sees a mask and a picture besides. */
+/** Latent channels of a VAE that does not tell them: an editing network sees a picture besides, an inpainting one a mask too. */
 function withoutBeside(inputs: number, packing: number, { kind }: DiffusersFolder): number {
+  if (kind.edits) return Math.ceil(inputs / 2);
   return kind.inpaints && inputs % 2 === 1 && inputs > 1 ? (inputs - 1) / 2 : inputs / packing;
 }
 

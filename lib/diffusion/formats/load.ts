@@ -5,12 +5,13 @@ import { fileURLToPath } from "node:url";
 import type { HookedModel } from "../../hooks/index.js";
 import type { Shape } from "../../onnx/index.js";
 import type { SessionOptions } from "../../runtime/index.js";
+import type { ControlNet } from "../pipelines/control.js";
 import type { LatentSpace } from "../pipelines/latent-space.js";
 import type { NetworkInputs } from "../pipelines/network-inputs.js";
 import { Pipeline } from "../pipelines/pipeline.js";
 import { type DiffusersFolder, readDiffusersFolder } from "./diffusers-folder.js";
 import { families } from "./families.js";
-import { optionalCountIn } from "./folder-files.js";
+import { flagIn, optionalCountIn } from "./folder-files.js";
 import { type HubOptions, isHubSource, resolveHubModel } from "./hub/index.js";
 import { latentSpaceOf } from "./latent-space.js";
 import { ModelFolderError } from "./model-folder-error.js";
@@ -71,11 +72,14 @@ export async function load(source: string, options: LoadOptions = {}): Promise<P
     opened[part] = hooked(folder.networks[part]!, model, axes[part](model.graph.inputs[0]!.name), opening);
   }
   const networks = opened as typeof opened & { network: HookedModel };
-  const controlNets: HookedModel[] = [];
+  const controlNets: ControlNet[] = [];
   const controlFiles: string[] = [];
   for (const network of folder.controlNets) {
     const { model, dataFiles } = await readModel(network, opening);
-    controlNets.push(hooked(network, model, {}, opening));
+    controlNets.push({
+      network: hooked(network, model, {}, opening),
+      globalPool: flagIn(network.config, "global_pool_conditions", false),
+    });
     controlFiles.push(network.model, ...dataFiles);
   }
   const conditioner = family.conditioner({ folder, networks, tokenizers, space });
@@ -91,6 +95,8 @@ export async function load(source: string, options: LoadOptions = {}): Promise<P
     moreTextEncoders: more,
     controlNets,
     networkChannels,
+    scalesPicture: flagIn(folder.index, "is_cosxl_edit", false),
+    strengthChoosesLevels: family.strengthChoosesLevels ?? false,
     latentSpace: space,
     schedulerConfig,
     defaults: runDefaults(folder, conditioner),

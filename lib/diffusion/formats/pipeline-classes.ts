@@ -3,6 +3,7 @@ export type FamilyName =
   | "stable-diffusion"
   | "stable-diffusion-xl"
   | "latent-consistency"
+  | "latent-diffusion"
   | "stable-diffusion-3"
   | "flux"
   | "pixart-alpha"
@@ -19,7 +20,7 @@ export type Part = NetworkPart | TokenizerPart;
 /** Folders in which a part may be, the first that exists; exporters have called them differently over time. */
 export const partFolders: Readonly<Record<Part, readonly string[]>> = {
   network: ["unet", "transformer"],
-  text_encoder: ["text_encoder"],
+  text_encoder: ["text_encoder", "bert"],
   text_encoder_2: ["text_encoder_2"],
   text_encoder_3: ["text_encoder_3"],
   tokenizer: ["tokenizer"],
@@ -40,6 +41,8 @@ export interface PipelineClass {
   readonly controlled?: boolean;
   /** That the network may see a mask and a masked picture beside the state. */
   readonly inpaints?: boolean;
+  /** That the network sees a picture beside the state, which it is told to edit. */
+  readonly edits?: boolean;
   /** The scheduler class that Diffusers' pipeline makes of whatever it gets. */
   readonly scheduler?: string;
   /** Options that it sets on that scheduler, where it has them. */
@@ -91,6 +94,13 @@ const pixart: PipelineClass = {
   steps: 20,
   guidanceScale: 4.5,
 };
+/** One that edits pictures, which it has to encode. */
+const editing = (kind: PipelineClass): PipelineClass => ({
+  ...kind,
+  edits: true,
+  required: [...kind.required, ...encoder],
+  steps: 100,
+});
 /** Networks in pixels or latents that are told nothing, or a class. */
 export const unconditional: PipelineClass = { family: "unconditional", required: ["network"], steps: 50, guidanceScale: 1 };
 
@@ -101,10 +111,12 @@ export const pipelineClasses: Readonly<Record<string, PipelineClass>> = {
   DDPMPipeline: { ...unconditional, steps: 1000 },
   DiTPipeline: { family: "dit", required: ["network", ...vae], optional: encoder, steps: 50, guidanceScale: 4 },
   FluxImg2ImgPipeline: flux,
+  FluxInpaintPipeline: flux,
   FluxPipeline: flux,
   LatentConsistencyModelImg2ImgPipeline: latentConsistency,
   LatentConsistencyModelPipeline: latentConsistency,
   LDMPipeline: { ...unconditional, required: ["network", ...vae], optional: encoder },
+  LDMTextToImagePipeline: { ...stableDiffusion, family: "latent-diffusion", steps: 50, guidanceScale: 1 },
   PixArtAlphaPipeline: pixart,
   PixArtSigmaPipeline: { ...pixart, family: "pixart-sigma" },
   PNDMPipeline: { ...unconditional, scheduler: "PNDMScheduler" },
@@ -117,11 +129,14 @@ export const pipelineClasses: Readonly<Record<string, PipelineClass>> = {
   StableDiffusionControlNetPipeline: { ...stableDiffusion, controlled: true },
   StableDiffusionImg2ImgPipeline: corrected,
   StableDiffusionInpaintPipeline: { ...corrected, inpaints: true },
+  StableDiffusionInstructPix2PixPipeline: editing(stableDiffusion),
   StableDiffusionPipeline: corrected,
   StableDiffusionXLControlNetImg2ImgPipeline: { ...xl, controlled: true },
+  StableDiffusionXLControlNetInpaintPipeline: { ...xl, controlled: true, inpaints: true },
   StableDiffusionXLControlNetPipeline: { ...xl, controlled: true },
   StableDiffusionXLImg2ImgPipeline: xl,
   StableDiffusionXLInpaintPipeline: { ...xl, inpaints: true },
+  StableDiffusionXLInstructPix2PixPipeline: editing(xl),
   StableDiffusionXLPipeline: xl,
 };
 

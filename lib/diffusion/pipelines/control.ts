@@ -5,6 +5,13 @@ import type { ModelCall } from "./generation.js";
 import { type NetworkInputs, networkInputs } from "./network-inputs.js";
 import { pixelsFromPictures } from "./pixels.js";
 
+/** A ControlNet of a pipeline. */
+export interface ControlNet {
+  readonly network: HookedModel;
+  /** `global_pool_conditions`: it was trained to add each residual's mean over space. */
+  readonly globalPool?: boolean;
+}
+
 /** A picture that the run is to follow, by a ControlNet. */
 export interface Control {
   /** Edges, depth, poses… as the ControlNet was trained on: one for all or one per prompt, of the size drawn; pixels [item, 3, y, x] in [0, 1]. */
@@ -19,7 +26,7 @@ export interface Control {
   readonly network?: HookedModel;
   /** Guess mode: the picture guides by itself. Only the conditional branch follows it, shallow residuals less than deep ones. */
   readonly guess?: boolean;
-  /** Whether each residual is its mean over space, as networks with `global_pool_conditions` want it; they also guess. */
+  /** Whether each residual is its mean over space, as networks with `global_pool_conditions` want it; they also guess. Default what the pipeline's ControlNet was trained with. */
   readonly globalPool?: boolean;
 }
 
@@ -75,7 +82,7 @@ export class Controls {
     controls: readonly Control[],
     options: {
       readonly unet: HookedModel;
-      readonly own: readonly HookedModel[];
+      readonly own: readonly ControlNet[];
       readonly items: number;
       readonly size: readonly [height: number, width: number];
       readonly steps: number;
@@ -93,7 +100,8 @@ export class Controls {
       );
     }
     this.#placed = controls.map((control, i) => {
-      const { image, scale = 1, start = 0, end = 1, network = options.own[i], globalPool = false } = control;
+      const own = control.network === undefined ? options.own[i] : undefined;
+      const { image, scale = 1, start = 0, end = 1, network = own?.network, globalPool = own?.globalPool ?? false } = control;
       if (!(start >= 0 && start <= end && end <= 1 && Number.isFinite(scale)))
         throw new RangeError(
           `generate: control ${i} wants 0 ≤ start ≤ end ≤ 1 and a finite scale, got ${start}, ${end}, ${scale}`,

@@ -6,6 +6,7 @@ import { concatRows, mapped, stacked } from "../batches.js";
 import { scheduleFromConfig } from "../schedules/index.js";
 import type { ModelCall } from "./generation.js";
 import type { Pipeline } from "./pipeline.js";
+import { expectStateAlone } from "./start.js";
 import { WatchedNetwork } from "./watched-network.js";
 
 export interface DenoiseOptions {
@@ -62,7 +63,7 @@ export interface DenoisingManifest {
  * Pictures through the network, once per timestep, without guidance and without sampling: encoded, noised to
  * x₀ + σε and denoised. What is seen inside then belongs to pictures that are known.
  * @param images pictures of one size, pixels [item, 3, y, x] in [0, 1], or `{ latents }` [item, channel, y, x] as `encodeImage` gives them
- * @throws RangeError on timesteps the model was not trained on, or prompts and seeds that are not one per picture
+ * @throws RangeError if the network sees more than the state, on timesteps the model was not trained on, or prompts and seeds that are not one per picture
  * @see Tang et al. 2023, arXiv:2306.03881 (diffusion features, DIFT)
  */
 export async function denoise(
@@ -71,6 +72,7 @@ export async function denoise(
   options: DenoiseOptions,
 ): Promise<Denoising> {
   const { prompts = "", capture = [], batchSize = 8, signal } = options;
+  expectStateAlone(pipe, "denoise");
   const { noise: levels, predictionType } = scheduleFromConfig(pipe.schedulerConfig);
   const timesteps = Float64Array.from(options.timesteps);
   const trained = levels.sigmas.length;

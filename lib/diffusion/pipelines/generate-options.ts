@@ -38,6 +38,8 @@ export interface GenerateOptions {
    * computed; networks that take the scale as an input are told it instead.
    */
   readonly guidanceScale?: number;
+  /** How much the picture guides that InstructPix2Pix edits, default 1.5; below 1 there is no guidance, also not by the prompt. */
+  readonly imageGuidanceScale?: number;
   /** How far guidance is kept from raising contrast, 0…1; default 0. */
   readonly guidanceRescale?: number;
   /** Timesteps outside which there is no guidance: low < t ≤ high. */
@@ -58,7 +60,10 @@ export interface GenerateOptions {
   readonly width?: number;
   /** Standard normal noise to start from, [item, channel, y, x], one for all pictures or one each, instead of the seeds'. */
   readonly noise?: Tensor<"float32">;
-  /** A picture to start from instead of pure noise: it is noised as far as `strength` says and drawn anew from there. */
+  /**
+   * A picture to start from instead of pure noise: it is noised as far as `strength` says and drawn anew from there. A network
+   * that edits pictures (InstructPix2Pix) sees it beside the state, which starts in pure noise; the prompt says what to change.
+   */
   readonly image?: ImageInput;
   /** How much of the way to pure noise the picture goes, 0…1; default 0.8, with a mask 1: where the mask is, nothing is left of it. */
   readonly strength?: number;
@@ -67,7 +72,7 @@ export interface GenerateOptions {
    * [item, 1, y, x]. A network with channels for it sees the mask; with any other, what is kept is put back at every step.
    */
   readonly mask?: Picture | readonly Picture[] | Tensor<"float32">;
-  /** Whether latents of `image` are drawn from the encoder's distribution, as Diffusers does, or its mean; default true. */
+  /** Whether latents of `image` are drawn from the encoder's distribution, as Diffusers does, or its mean; default true. Seen beside the state they are the mean. */
   readonly sampleImage?: boolean;
   /** Pictures to follow, by ControlNets. */
   readonly control?: Control | readonly Control[];

@@ -13,7 +13,7 @@ import { Generation, type GenerationItem } from "./generation.js";
 import type { Pipeline } from "./pipeline.js";
 import { picturesFromPixels } from "./pixels.js";
 import { recipeOf } from "./run-recipe.js";
-import { latentSize, startOf } from "./start.js";
+import { latentSize, startOf, strengthOf } from "./start.js";
 import { scheduleRun } from "./state-layout.js";
 import { WatchedNetwork } from "./watched-network.js";
 
@@ -42,6 +42,7 @@ export async function generate(
   const whole = schedule.plan(asked, {
     ...scheduleRun(pipe.layout, asked, latentSize(pipe, options)),
     ...(fixedPointIterations !== undefined && { fixedPointIterations }),
+    ...(pipe.strengthChoosesLevels && options.image && { strength: strengthOf(options) }),
   });
   const edits = [...pipe.edits, ...(options.edits ?? [])];
   const hSpaceEdits = asyrp?.edits ?? [];
@@ -58,7 +59,9 @@ export async function generate(
   const untold = options.negativePrompt === undefined;
   const told = { size, guidanceScale, untold, options: options.conditioning ?? {}, ...(signal && { signal }) };
   const branchScale = pipe.conditioner.guidance === "classifier-free" ? guidanceScale : (options.trueCfgScale ?? 1);
-  const isGuided = branchScale > 1;
+  const imageGuidanceScale = imageScaleOf(pipe, options);
+  // Brooks et al. sampled with both scales above 1; Diffusers does without guidance below.
+  const isGuided = branchScale > 1 && (imageGuidanceScale ?? 1) >= 1;
   const encode = async (prompts: readonly string[], branch: "cond" | "uncond"): Promise<Conditioning> => {
     const { rows, shared } = await pipe.conditioner.encode({ ...told, prompts, branch });
     const own = branch === "cond" ? options.condition : undefined;
@@ -81,6 +84,7 @@ export async function generate(
       : undefined,
     uncondAt: nullText && ((step: number): Condition => ({ encoder_hidden_states: nullText.row(step) })),
     beside: start.beside,
+    imageGuidanceScale,
     controls,
     guidanceScale: branchScale,
     guidanceRescale,
@@ -154,6 +158,7 @@ export async function generate(
       timesteps: [...plan.timesteps],
       guidanceScale,
       guidanceRescale,
+      ...(imageGuidanceScale !== undefined && { imageGuidanceScale }),
       ...(options.guidanceInterval && { guidanceInterval: options.guidanceInterval }),
       ...(eta !== undefined && { eta }),
       ...(fixedPointIterations !== undefined && { fixedPointIterations }),
@@ -195,6 +200,18 @@ function itemsOf(
       ...(truncated && { truncated }),
     };
   });
+}
+
+/**
+ * How much the picture guides that a network sees beside its state, where it sees one; 1.5 as Diffusers has it.
+ * @throws RangeError if it is given to a network that sees none
+ */
+function imageScaleOf(pipe: Pipeline, { imageGuidanceScale }: GenerateOptions): number | undefined {
+  if (pipe.seesPicture) return imageGuidanceScale ?? 1.5;
+  if (imageGuidanceScale === undefined) return undefined;
+  throw new RangeError(
+    `generate: imageGuidanceScale is for networks that see a picture beside the state, a ${pipe.pipelineClass} does not; leave it out`,
+  );
 }
 
 /** ControlNets of a run, if any are asked for or the network cannot do without. */

@@ -38,6 +38,7 @@ export interface GenerationManifest {
   readonly timesteps: readonly number[];
   readonly guidanceScale: number;
   readonly guidanceRescale: number;
+  readonly imageGuidanceScale?: number;
   readonly guidanceInterval?: readonly [low: number, high: number];
   readonly eta?: number;
   readonly fixedPointIterations?: number;

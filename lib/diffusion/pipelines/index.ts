@@ -1,5 +1,5 @@
 export * from "./classifier-guidance.js";
-export type { Control, ControlRecord } from "./control.js";
+export type { Control, ControlNet, ControlRecord } from "./control.js";
 export { decoded } from "./decoded.js";
 export { type DenoiseOptions, type Denoising, type DenoisingManifest, denoise } from "./denoising.js";
 export { Film } from "./film.js";

@@ -9,6 +9,7 @@ import { scheduleFromConfig } from "../schedules/index.js";
 import type { Inversion } from "./inversion.js";
 import { networkInputs } from "./network-inputs.js";
 import type { Pipeline } from "./pipeline.js";
+import { expectStateAlone } from "./start.js";
 
 export interface NullTextOptions {
   /** What the pictures show; default what the inversion was told. */
@@ -45,6 +46,7 @@ export async function nullText(pipe: Pipeline, inversion: Inversion, options: Nu
   const { sampler, steps, scheduler } = inversion.run.manifest;
   if (sampler !== "ddim-inverse") throw new RangeError(`nullText: it corrects DDIM's way back, got an inversion by ${sampler}`);
   const { guidanceScale = 7.5, iterations = 10, learningRate = 0.1, tolerance = 1e-6, signal } = options;
+  expectStateAlone(pipe, "nullText");
   const schedule = scheduleFromConfig(pipe.schedulerConfig, "ddim", scheduler);
   const plan = schedule.plan(steps);
   const prompts = options.prompts ?? inversion.run.items.map((item) => item.prompt);

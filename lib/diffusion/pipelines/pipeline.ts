@@ -7,6 +7,7 @@ import { type Conditioner, clipConditioner, unconditioned } from "../conditionin
 import type { PromptTokenizer } from "../formats/tokenizers/index.js";
 import { runRows } from "../row-runs.js";
 import type { SchedulerConfig } from "../schedules/index.js";
+import type { ControlNet } from "./control.js";
 import { Film } from "./film.js";
 import { generate } from "./generate.js";
 import type { GenerateOptions } from "./generate-options.js";
@@ -48,9 +49,19 @@ export interface PipelineParts {
   readonly vaeDecoder?: HookedModel;
   readonly vaeEncoder?: HookedModel;
   /** ControlNets, for `control` in this order. */
-  readonly controlNets?: readonly HookedModel[];
-  /** Channels that the network takes: more than the latents' where it sees a mask too; default theirs. */
+  readonly controlNets?: readonly ControlNet[];
+  /**
+   * Channels that the network takes, default those of the latents: twice as many where it sees a picture that it edits, one more
+   * than that where it sees a mask and what lies around it.
+   */
   readonly networkChannels?: number;
+  /** Whether the latents of a picture that it edits are scaled as the state's; default not. */
+  readonly scalesPicture?: boolean;
+  /**
+   * Whether all steps of a run are taken from where a noised picture comes in, as latent consistency models do it; default not: the
+   * steps before are left out.
+   */
+  readonly strengthChoosesLevels?: boolean;
   readonly latentSpace: LatentSpace;
   readonly schedulerConfig: SchedulerConfig;
   /** Default 20 steps, guidance 7.5. */
@@ -76,9 +87,13 @@ export class Pipeline extends Displayed {
   readonly moreTextEncoders: readonly HookedModel[];
   readonly vaeDecoder: HookedModel | undefined;
   readonly vaeEncoder: HookedModel | undefined;
-  readonly controlNets: readonly HookedModel[];
-  /** Channels that the network takes: more than the latents' where it sees a mask too. */
+  readonly controlNets: readonly ControlNet[];
+  /** Channels that the network takes: more than the latents' where it sees more than the state. */
   readonly networkChannels: number;
+  /** Whether the latents of a picture that it edits are scaled as the state's. */
+  readonly scalesPicture: boolean;
+  /** Whether all steps of a run are taken from where a noised picture comes in. */
+  readonly strengthChoosesLevels: boolean;
   readonly latentSpace: LatentSpace;
   readonly schedulerConfig: SchedulerConfig;
   /** Steps and guidance of a run that says nothing of them, as Diffusers has them for the family. */
@@ -108,6 +123,8 @@ export class Pipeline extends Displayed {
     this.defaults = parts.defaults ?? { steps: 20, guidanceScale: 7.5 };
     this.notes = parts.notes ?? [];
     this.networkChannels = parts.networkChannels ?? parts.latentSpace.channels;
+    this.strengthChoosesLevels = parts.strengthChoosesLevels ?? false;
+    this.scalesPicture = parts.scalesPicture ?? false;
     this.latentSpace = parts.latentSpace;
     this.schedulerConfig = parts.schedulerConfig;
     this.digest = parts.digest;
@@ -117,6 +134,16 @@ export class Pipeline extends Displayed {
   /** The denoising network as U-Net pipelines call it. */
   get unet(): HookedModel {
     return this.network;
+  }
+
+  /** Whether the network sees a picture beside its state, which it is told to edit (InstructPix2Pix). */
+  get seesPicture(): boolean {
+    return this.networkChannels === 2 * this.latentSpace.channels;
+  }
+
+  /** Whether it sees a mask and what lies around it (inpainting). */
+  get seesMask(): boolean {
+    return this.networkChannels > 2 * this.latentSpace.channels;
   }
 
   /** The same pipeline with edits of its network; both share networks and sessions. */
@@ -147,7 +174,7 @@ export class Pipeline extends Displayed {
       ["text encoder", this.textEncoder],
       ...this.moreTextEncoders.map((network, i): [string, HookedModel] => [`text encoder ${i + 2}`, network]),
       ["denoising network", this.network],
-      ...this.controlNets.map((network, i): [string, HookedModel] => [`ControlNet ${i}`, network]),
+      ...this.controlNets.map(({ network }, i): [string, HookedModel] => [`ControlNet ${i}`, network]),
       ["VAE encoder", this.vaeEncoder],
       ["VAE decoder", this.vaeDecoder],
     ];
@@ -203,6 +230,7 @@ export class Pipeline extends Displayed {
    * Latents of pictures, [item, channel, y, x], scaled as the network expects: the mean of the encoder's distribution, or
    * draws from it; of a pipeline that works on pixels, these in −1…1.
    * @param images pictures of one size, or pixels [item, 3, y, x] in [0, 1]
+   * @throws RangeError if the encoder gives anything but latents of that size
    */
   async encodeImage(
     images: Picture | readonly Picture[] | Tensor<"float32">,
@@ -224,7 +252,13 @@ export class Pipeline extends Displayed {
     for (const [start, end] of rowRanges(pixels.shape[0]!, batchSize)) {
       const feeds = { [input!.name]: asInput(signed(pixels.slice(start, end)), input!) };
       const { outputs } = await runRows(vaeEncoder, feeds, {}, { fetches: [name], ...(signal && { signal }) });
-      parts.push(encoded(toFloat32(outputs[name]!), latentSpace.channels, generators?.slice(start, end)));
+      const moments = toFloat32(outputs[name]!);
+      expectMoments(moments, [
+        end - start,
+        latentSpace.channels,
+        ...pixels.shape.slice(2).map((n) => Math.floor(n / latentSpace.factor)),
+      ]);
+      parts.push(encoded(moments, latentSpace.channels, generators?.slice(start, end)));
     }
     return toLatents(concatRows(parts), latentSpace);
   }
@@ -283,6 +317,15 @@ function signed(pixels: Tensor<"float32">): Tensor<"float32"> {
     "float32",
     pixels.data.map((v) => 2 * v - 1),
     pixels.shape,
+  );
+}
+
+/** @throws RangeError unless these are latents of a shape, or their mean and log-variance */
+function expectMoments({ shape }: Tensor, [rows, channels = 0, ...size]: readonly number[]): void {
+  const fits = [channels, 2 * channels].some((n) => shape.join() === [rows, n, ...size].join());
+  if (fits) return;
+  throw new RangeError(
+    `encodeImage: expected latents [${[rows, `${channels} or ${2 * channels}`, ...size].join(", ")}] of the VAE encoder, got [${shape.join(", ")}]; it is of another model or broken`,
   );
 }
 

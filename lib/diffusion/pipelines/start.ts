@@ -4,6 +4,7 @@ import type { Interval } from "../contracts.js";
 import type { SamplingPlan } from "../schedules/index.js";
 import { perItem } from "./control.js";
 import type { GenerateOptions } from "./generate-options.js";
+import { fromLatents } from "./latent-space.js";
 import { fixedSide } from "./network-inputs.js";
 import type { Pipeline } from "./pipeline.js";
 import { pixelsFromPictures } from "./pixels.js";
@@ -19,7 +20,7 @@ export interface Start {
   readonly x: Tensor<"float32">;
   /** Puts back what an inpainting mask keeps. */
   readonly revise?: (x: Tensor<"float32">, interval: Interval) => Tensor<"float32">;
-  /** What an inpainting network sees beside the state. */
+  /** What an inpainting network, or one that edits a picture, sees beside the state. */
   readonly beside?: Tensor<"float32">;
   /** What the manifest says of it. */
   readonly record: StartRecord;
@@ -45,15 +46,21 @@ export async function startOf(
   generators: readonly TorchGenerator[],
   options: GenerateOptions,
 ): Promise<Start> {
-  const { image, mask, strength = mask === undefined ? 0.8 : 1 } = options;
+  const { image, mask } = options;
+  const strength = strengthOf(options);
   const items = generators.length;
   if (isRising) return inversionStart(pipe, plan, items, options);
+  if (pipe.seesPicture) return editingStart(pipe, plan, generators, options);
+  if (pipe.seesMask && (image === undefined || mask === undefined))
+    throw new RangeError(
+      `generate: the network of this ${pipe.pipelineClass} sees a picture and a mask; give \`image\` and \`mask\``,
+    );
   if (image === undefined) {
     const wanted = (["strength", "mask"] as const).find((name) => options[name] !== undefined);
     if (wanted !== undefined) throw new RangeError(`generate: ${wanted} needs a picture; give \`image\` too`);
     return { plan, x: scaled(initialNoise(pipe, generators, options), plan.initialScale), record: {} };
   }
-  const rest = plan.from(firstStep(plan, strength));
+  const rest = plan.isShortened ? plan : plan.from(firstStep(plan, strength));
   const pixels = "latents" in image ? undefined : perItem(imagePixels(image), items, "pictures");
   const { batchSize, signal, sampleImage = true } = options;
   const encode = (pictures: Tensor<"float32">): Promise<Tensor<"float32">> =>
@@ -62,7 +69,7 @@ export async function startOf(
       ...(signal && { signal }),
       ...(sampleImage && { generators }),
     });
-  const seesMask = mask !== undefined && pipe.networkChannels > pipe.latentSpace.channels;
+  const seesMask = mask !== undefined && pipe.seesMask;
   const isForgotten = mask !== undefined && strength === 1;
   // An inpainting network that starts in pure noise needs no latents of the whole picture.
   let latents: Tensor<"float32"> | undefined;
@@ -89,13 +96,47 @@ export async function startOf(
 }
 
 /**
+ * Pure noise, with the picture that is to be edited beside it: the encoder's mean, without the scale of latents unless the network
+ * was trained with it.
+ * @see Brooks et al. 2022, arXiv:2211.09800, §3.2
+ */
+async function editingStart(
+  pipe: Pipeline,
+  plan: SamplingPlan,
+  generators: readonly TorchGenerator[],
+  options: GenerateOptions,
+): Promise<Start> {
+  const { image, strength, mask, batchSize, signal } = options;
+  if (image === undefined || strength !== undefined || mask !== undefined) {
+    throw new RangeError(
+      `generate: a ${pipe.pipelineClass} edits a picture and starts in noise; give \`image\`, and neither strength nor mask`,
+    );
+  }
+  const given =
+    "latents" in image
+      ? image.latents
+      : await pipe.encodeImage(image, { ...(batchSize && { batchSize }), ...(signal && { signal }) });
+  const latents = perItem(given, generators.length, "pictures");
+  const x = scaled(initialNoise(pipe, generators, options), plan.initialScale);
+  if (latents.shape.slice(1).join() !== x.shape.slice(1).join())
+    throw new RangeError(`generate: latents of a picture must be [item, ${x.shape.slice(1).join(", ")}], got ${latents}`);
+  const beside = pipe.scalesPicture ? latents : fromLatents(latents, pipe.latentSpace);
+  return { plan, x, beside, record: { image: tensorDigest(latents) } };
+}
+
+/** How far the picture of a run is noised. @throws RangeError unless that is above 0 and at most 1 */
+export function strengthOf({ mask, strength = mask === undefined ? 0.8 : 1 }: GenerateOptions): number {
+  if (strength > 0 && strength <= 1) return strength;
+  throw new RangeError(`generate: strength must be above 0 and at most 1, got ${strength}`);
+}
+
+/**
  * The step at which a picture noised to `strength` comes in. Diffusers' pipelines of flows round the steps left up, the
  * others down.
  * @throws RangeError if no step is left
  */
 function firstStep(plan: SamplingPlan, strength: number): number {
   const steps = plan.timesteps.length;
-  if (!(strength > 0 && strength <= 1)) throw new RangeError(`generate: strength must be above 0 and at most 1, got ${strength}`);
   const taken = Math.min(plan.isFlow ? Math.ceil(steps * strength) : Math.floor(steps * strength), steps);
   if (taken === 0) throw new RangeError(`generate: strength ${strength} of ${steps} steps leaves none; raise either`);
   return steps - taken;
@@ -131,12 +172,22 @@ async function inversionStart(
 ): Promise<Start> {
   if (image === undefined || strength !== undefined || mask !== undefined)
     throw new RangeError("generate: a sampler that inverts starts in a picture; give `image`, and neither strength nor mask");
+  expectStateAlone(pipe, "generate with a sampler that inverts");
   const latents =
     "latents" in image
       ? image.latents
       : await pipe.encodeImage(image, { ...(batchSize && { batchSize }), ...(signal && { signal }) });
   const x = scaled(perItem(latents, items, "pictures"), plan.initialScale);
   return { plan, x, record: { image: tensorDigest(latents) } };
+}
+
+/** @throws RangeError if the network sees more than its state, which this has nothing to give for */
+export function expectStateAlone({ seesMask, seesPicture, pipelineClass }: Pipeline, callee: string): void {
+  if (!seesMask && !seesPicture) return;
+  const what = seesMask ? "a mask and a picture" : "a picture";
+  throw new RangeError(
+    `${callee}: expected a network that sees its state alone, that of this ${pipelineClass} sees ${what} besides; use generate`,
+  );
 }
 
 /**

@@ -1,5 +1,5 @@
-import type { Branch, Capture, Edit, HookedModel, StepContext } from "../../hooks/index.js";
-import { Tensor } from "../../tensor/index.js";
+import { type Branch, branchesOf, type Capture, type Edit, type HookedModel, type StepContext } from "../../hooks/index.js";
+import { Tensor, zeros } from "../../tensor/index.js";
 import { concatRows, joined, rowRanges } from "../batches.js";
 import type { Conditioning } from "../conditioning/index.js";
 import type { Condition, Predictor } from "../contracts.js";
@@ -25,6 +25,8 @@ export interface WatchedNetworkOptions {
   readonly uncondAt?: ((step: number) => Condition) | undefined;
   /** Channels beside the state's own, [item, channel, y, x]: an inpainting network sees the mask and what lies around it. */
   readonly beside?: Tensor<"float32"> | undefined;
+  /** Guidance by what is beside: a branch more, and zeros there in the unconditional one. */
+  readonly imageGuidanceScale?: number | undefined;
   readonly controls?: Controls | undefined;
   readonly guidanceScale: number;
   readonly guidanceRescale: number;
@@ -62,7 +64,8 @@ export class WatchedNetwork {
     this.#network = network;
     this.#inputs = networkInputs(network.inputs);
     this.#options = options;
-    this.branches = uncond === undefined ? ["cond"] : ["uncond", "cond"];
+    const { imageGuidanceScale: imageScale } = options;
+    this.branches = branchesOf(uncond === undefined ? 1 : imageScale === undefined ? 2 : 3);
     this.recorder = new ActivationRecorder(this.branches.length, options.items);
     this.condition = cond.rows;
     this.predict =
@@ -70,6 +73,7 @@ export class WatchedNetwork {
         ? this.#evaluate
         : guide(this.#evaluate, {
             scale,
+            imageScale,
             rescale,
             unconditional: uncondAt ? () => ({ ...uncond.rows, ...uncondAt(this.step) }) : uncond.rows,
             ...(interval && { interval }),
@@ -102,6 +106,7 @@ export class WatchedNetwork {
         branches,
         record,
         condition: (name) => condition[name] && rows(condition[name]),
+        given,
         perItem: (tensor) => concatRows(branches.map(() => given(tensor))),
       });
       predictions.push(prediction);
@@ -121,14 +126,18 @@ export class WatchedNetwork {
   };
 
   async #runRows(batch: RowBatch): Promise<{ prediction: Tensor<"float32">; batch: RecordedBatch }> {
-    const { input, call, branches, record, perItem } = batch;
-    const { capture, edits, cond, beside, controls, layout, signal } = this.#options;
+    const { input, call, branches, record } = batch;
+    const { capture, edits, cond, beside, imageGuidanceScale, controls, layout, signal } = this.#options;
     const items = input.shape[0]! / branches.length;
+    const seen = (branch: Branch): Tensor<"float32"> => {
+      const own = batch.given(beside!) as Tensor<"float32">;
+      return branch === "uncond" && imageGuidanceScale !== undefined ? zeros(own.shape) : own;
+    };
     const assisted = await controls?.feeds({ ...batch, condition: (name) => batch.condition(name) ?? cond.shared?.[name] });
     const { prediction, activations } = await callNetwork(
       { network: this.#network, inputs: this.#inputs, layout },
       {
-        input: beside ? besides(input, perItem(beside) as Tensor<"float32">) : input,
+        input: beside ? besides(input, concatRows(branches.map(seen))) : input,
         timestep: call.timestep,
         condition: (name) => assisted?.[name] ?? batch.condition(name),
         shared: cond.shared,
@@ -143,6 +152,8 @@ export class WatchedNetwork {
 interface RowBatch extends ControlledCall {
   readonly call: ModelCall & StepContext;
   readonly record: boolean;
+  /** The rows' pictures of a tensor that has one row per picture. */
+  readonly given: (tensor: Tensor) => Tensor;
 }
 
 /** Channels of two tensors [item, channel, …] one after the other. */

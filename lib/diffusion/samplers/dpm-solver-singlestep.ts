@@ -62,7 +62,8 @@ function blockOrders(steps: number, endsAtZero: boolean, { order = 2, lowerOrder
   if (order === 2) return steps % 2 === 0 ? [...blocks(steps / 2 - 1), 1, 1] : [...blocks((steps - 1) / 2), 1];
   const rest = steps % 3;
   if (rest === 0) return [...blocks(steps / 3 - 1), 1, 2, 1];
-  return [...blocks((steps - rest) / 3), ...block.slice(0, rest)];
+  // λ is infinite at σ = 0: nothing can be interpolated up to there.
+  return [...blocks((steps - rest) / 3), ...(endsAtZero ? block.slice(0, rest).fill(1, -1) : block.slice(0, rest))];
 }
 
 /** The weight of each prediction, the block's first first; `r` is how far into the step the later ones were made. */

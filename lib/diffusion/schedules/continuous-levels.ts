@@ -12,6 +12,16 @@ export function edmNoise(options: SchedulerOptions): NoiseSchedule {
   );
 }
 
+/** The levels of a network preconditioned as EDM's whose timestep is the angle of signal and noise, (2/π)·arctan σ. */
+export function angularNoise(options: SchedulerOptions): NoiseSchedule {
+  return explodingNoise(options, angleOf, (t) => Math.tan((t * Math.PI) / 2));
+}
+
+/** The angle whose tangent is σ, a right one being 1. */
+function angleOf(sigma: number): number {
+  return (Math.atan(sigma) * 2) / Math.PI;
+}
+
 /** The levels of a consistency network, whose timestep is 250·log σ. */
 export function consistencyNoise(options: SchedulerOptions): NoiseSchedule {
   return explodingNoise(
@@ -46,20 +56,24 @@ export function ipndmNoise({ num_train_timesteps: trained }: SchedulerOptions): 
   const timesteps = Float64Array.from({ length: trained }, (_, i) => (i + 1) / trained);
   return continuousNoise(timesteps, {
     sigmaAt: (t) => Math.min(Math.tan((t * Math.PI) / 2), almostPureNoise),
-    timestepOf: (sigma) => (Math.atan(sigma) * 2) / Math.PI,
+    timestepOf: angleOf,
     signal: (sigma) => 1 / Math.sqrt(1 + sigma ** 2),
   });
 }
 
 /** A ramp between the levels that the network was trained on. @see Karras et al. 2022, arXiv:2206.00364, eq. 5 */
-export function edmLevels(options: SchedulerOptions, steps: number | readonly number[]): Levels {
+export function edmLevels(
+  options: SchedulerOptions,
+  steps: number | readonly number[],
+  timestepOf: (sigma: number) => number,
+): Levels {
   const { min, max } = range(options);
   const count = requireSteps(steps);
   const levels =
     options.sigma_schedule === "exponential" ? exponentialSigmas(count, min, max) : karrasSigmas(count, min, max, options.rho);
   return {
     sigmas: Float64Array.of(...levels, options.final_sigmas_type === "sigma_min" ? levels.at(-1)! : 0),
-    timesteps: levels.map((sigma) => Math.log(sigma) / 4),
+    timesteps: levels.map(timestepOf),
     initialScale: Math.sqrt(max ** 2 + 1),
   };
 }

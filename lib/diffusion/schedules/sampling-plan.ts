@@ -13,6 +13,8 @@ export interface SamplingPlan extends TimestepLookup {
   readonly settings: SamplerSettings;
   /** Whether states are (1−s)·x₀ + s·ε. */
   readonly isFlow: boolean;
+  /** Whether it begins where a picture noised to the run's `strength` comes in, all steps being taken from there. */
+  readonly isShortened: boolean;
   /** The state x₀ + σε times this is the state of the training process: the latents that a decoder gets at the end. */
   signal(sigma: number): number;
   /** The rest of the run from a step on, as after noising a picture to sigmas[step]: x₀ + sigmas[step]·ε. */
@@ -29,6 +31,8 @@ export interface RunOptions {
   readonly imageSequenceLength?: number;
   /** Of DDIM inversion: iterations by which each step is made the reverse of DDIM's; default 0, Diffusers' one explicit step. */
   readonly fixedPointIterations?: number;
+  /** How far a picture is noised, 0…1: the share of the levels known to a few-step student from which its steps are chosen. */
+  readonly strength?: number;
 }
 
 /** Levels as a grid chooses them. */
@@ -38,6 +42,8 @@ export interface Levels {
   /** Default 1/signal(σ₀): a state of the training process. */
   readonly initialScale?: number;
   readonly settings?: SamplerSettings;
+  /** Whether `strength` was made use of. */
+  readonly isShortened?: boolean;
 }
 
 /** A plan that gives each chosen level its own timestep back. */
@@ -54,6 +60,7 @@ export function planOf(
   const plan: SamplingPlan = {
     ...lookup,
     isFlow: lookup.isFlow ?? false,
+    isShortened: levels.isShortened ?? false,
     sigmas,
     timesteps,
     initialScale: levels.initialScale ?? 1 / signal(sigmas[0]!),

@@ -4,6 +4,7 @@ import type { Clip } from "../clip.js";
 import { type DpmAlgorithm, type SamplerName, type SamplerSettings, samplers } from "../samplers/index.js";
 import { alphasCumprod, betas, rescaleZeroTerminalSnr } from "./betas.js";
 import {
+  angularNoise,
   consistencyLevels,
   consistencyNoise,
   edmLevels,
@@ -72,7 +73,8 @@ export function scheduleFromConfig(
       case "flow":
         return flowLevels(options, steps, run);
       case "edm":
-        return edmLevels(options, steps);
+      case "angular":
+        return edmLevels(options, steps, noise.timestepOf);
       case "consistency":
         return consistencyLevels(options, steps);
       case "score":
@@ -135,6 +137,7 @@ const startsInPureNoise: ReadonlySet<SamplerName> = new Set<SamplerName>([
 function trainedNoise(sampler: SamplerName, { process }: SchedulerClass, options: SchedulerOptions): NoiseSchedule {
   if (process === "flow" || options.use_flow_sigmas) return flowNoise(options);
   if (process === "edm") return edmNoise(options);
+  if (process === "angular") return angularNoise(options);
   if (process === "consistency") return consistencyNoise(options);
   if (process === "score") return scoreNoise(options);
   if (process === "ipndm") return ipndmNoise(options);
@@ -152,6 +155,7 @@ function predictionType({ process }: SchedulerClass, options: SchedulerOptions):
     case "flow":
       return options.invert_sigmas ? "reversed_flow_prediction" : "flow_prediction";
     case "edm":
+    case "angular":
       if (type === "epsilon") return "edm";
       if (type === "v_prediction") return "edm_v_prediction";
       throw new RangeError(`scheduleFromConfig: an EDM network predicts "epsilon" or "v_prediction", got "${type}"`);

@@ -182,7 +182,7 @@ export const ignoredOptions: ReadonlySet<string> = new Set([
 ]);
 
 /** How a class's networks were trained: which process, and so which levels and input scale they know. */
-export type TrainingProcess = "variance-preserving" | "flow" | "edm" | "consistency" | "score" | "ipndm";
+export type TrainingProcess = "variance-preserving" | "flow" | "edm" | "angular" | "consistency" | "score" | "ipndm";
 
 /** A scheduler class of Diffusers. */
 export interface SchedulerClass {
@@ -246,6 +246,19 @@ export const schedulerClasses: Readonly<Record<string, SchedulerClass>> = {
       num_train_timesteps: 40,
       sigma_min: 0.002,
       sigma_max: 80,
+    },
+  },
+  CosineDPMSolverMultistepScheduler: {
+    sampler: "dpmpp-2m-sde",
+    process: "angular",
+    options: {
+      ...edm,
+      ...own("solver_order", "solver_type", "lower_order_final", "euler_at_final"),
+      sigma_min: 0.3,
+      sigma_max: 500,
+      sigma_data: 1,
+      sigma_schedule: "exponential",
+      prediction_type: "v_prediction",
     },
   },
   DDIMInverseScheduler: variancePreserving("ddim-inverse", { ...clipped, set_alpha_to_one: true }),

@@ -167,20 +167,29 @@ export function solverFlowLevels({ options, sampler, steps, run }: LevelsRequest
   return { sigmas: withFinal(levels, final), timesteps: shares.map((s) => Math.trunc(s * trained)) };
 }
 
-/** Every so many of the timesteps that a student was distilled on. @see Luo et al. 2023, arXiv:2310.04378 */
-function distilled({ options, noise, sampler, steps }: LevelsRequest): Levels {
+/**
+ * Every so many of the timesteps that a student was distilled on, of the lowest of them where a picture is noised to a strength.
+ * @see Luo et al. 2023, arXiv:2310.04378
+ */
+function distilled({ options, noise, sampler, steps, run: { strength } }: LevelsRequest): Levels {
   const { original_inference_steps: original } = options;
+  const isShortened = strength !== undefined && typeof steps === "number";
   let timesteps: Float64Array;
   if (typeof steps === "number") {
+    const known = Math.floor(original * (strength ?? 1));
+    if (steps > known && isShortened)
+      throw new RangeError(
+        `plan: strength ${strength} leaves ${known} of ${original} levels, too few for ${steps} steps; raise it or take fewer`,
+      );
     requireSteps(steps, original);
     const stride = Math.floor(noise.sigmas.length / original);
-    timesteps = Float64Array.from({ length: steps }, (_, i) => (original - Math.floor((i * original) / steps)) * stride - 1);
+    timesteps = Float64Array.from({ length: steps }, (_, i) => (known - Math.floor((i * known) / steps)) * stride - 1);
   } else {
     timesteps = trainedTimesteps(steps, noise);
   }
   const levels = timesteps.map((t) => noise.sigmaAt(t));
-  if (sampler !== "tcd") return { sigmas: withFinal(levels, 0), timesteps };
-  return { sigmas: withFinal(levels, noise.sigmas[0]!), timesteps, settings: { sigmaAt: noise.sigmaAt } };
+  if (sampler !== "tcd") return { sigmas: withFinal(levels, 0), timesteps, isShortened };
+  return { sigmas: withFinal(levels, noise.sigmas[0]!), timesteps, isShortened, settings: { sigmaAt: noise.sigmaAt } };
 }
 
 /** From σ = 0, or the lowest trained level, up; each step is predicted as at the timestep it leads to. */

@@ -4,8 +4,28 @@ import type { HookPoint } from "../hook-point.js";
 import type { ActivationProgram } from "../program-splice.js";
 import type { EditRecipe } from "./recipe.js";
 
-/** Which part of the guidance batch a row belongs to. */
-export type Branch = "cond" | "uncond";
+/**
+ * Which part of the guidance batch a row belongs to: what is told the prompt, what is told nothing, and, of a network that edits a
+ * picture, what sees the picture without the prompt.
+ */
+export type Branch = "cond" | "uncond" | "imageCond";
+
+/** The branches of a guided run in the order of its rows; of runs with fewer, the last ones that there are. */
+export function branchesOf(count: number): readonly Branch[] {
+  if (count === 3) return ["uncond", "imageCond", "cond"];
+  return count === 2 ? ["uncond", "cond"] : ["cond"];
+}
+
+/**
+ * @param where what asks for the branch, for the error
+ * @throws RangeError if the rows of a run are none of any branch, or of a guided run that has no such one
+ */
+export function expectBranch(branch: Branch, branches: readonly Branch[] | undefined, where: string): void {
+  if (branches === undefined)
+    throw new RangeError(`${where}: branch "${branch}" needs a guided run; this one has no cond and uncond rows`);
+  if (branch === "imageCond" && branches.includes("uncond") && !branches.includes(branch))
+    throw new RangeError(`${where}: branch "imageCond" needs a network that edits a picture; this run has uncond and cond alone`);
+}
 
 /** Where a run stands in a trajectory; edits may depend on it. */
 export interface StepContext {

@@ -1,7 +1,7 @@
 export type { Ablation } from "./ablate.js";
 export { at, type EditTarget } from "./at.js";
 export { type ActivationCallback, CallbackError } from "./call.js";
-export { type Branch, type Edit, identityOf, type StepContext } from "./edit.js";
+export { type Branch, branchesOf, type Edit, expectBranch, identityOf, type StepContext } from "./edit.js";
 export { type Input, limitedEdit, type UnlimitedEdit } from "./limited-edit.js";
 export type { EditOptions, Schedule } from "./limits.js";
 export type { LowRankMatrices } from "./low-rank.js";

@@ -1,6 +1,6 @@
 import { float32, Tensor } from "../../tensor/index.js";
 import type { Axis, HookPoint } from "../hook-point.js";
-import { type Branch, itemsOf, type StepContext } from "./edit.js";
+import { type Branch, expectBranch, itemsOf, type StepContext } from "./edit.js";
 import { shapeText, strengthAt, tensorText } from "./operand.js";
 import { coverage, type Region, regionGrid } from "./region.js";
 
@@ -59,9 +59,7 @@ export function rowWeights(point: HookPoint, options: EditOptions, context: Step
   if (point.axes[0] !== "batch") {
     throw new RangeError(`edit at ${point.path}: its rows cannot be told apart, its axes are [${point.axes.join(", ")}]`);
   }
-  if (branch !== undefined && context.branches === undefined) {
-    throw new RangeError(`edit at ${point.path}: branch "${branch}" needs a guided run; this one has no cond and uncond rows`);
-  }
+  if (branch !== undefined) expectBranch(branch, context.branches, `edit at ${point.path}`);
   return itemsOf(context, point.path).map((item, row) => {
     const isReached = (branch ?? context.branches?.[row]) === context.branches?.[row] && (items?.includes(item) ?? true);
     return isReached ? share : 0;

@@ -1,7 +1,7 @@
 import { type Tensor, tensorDigest, toFloat32, zeros } from "../../tensor/index.js";
 import { type Activation, select } from "../activation.js";
 import type { Axis, HookPoint } from "../hook-point.js";
-import { type Branch, type Edit, itemsOf, type StepContext } from "./edit.js";
+import { type Branch, branchesOf, type Edit, itemsOf, type StepContext } from "./edit.js";
 import { limitedEdit } from "./limited-edit.js";
 import type { EditOptions } from "./limits.js";
 import { alignedRows, shapeText } from "./operand.js";
@@ -107,9 +107,9 @@ function callOf({ calls }: Activation, { step, call = step, timestep }: StepCont
   return calls?.findIndex((c) => c.step === step && c.timestep === timestep) ?? call;
 }
 
-/** Recordings hold [uncond, cond], or cond alone. */
+/** The place of a branch among those that were recorded. */
 function branchOf({ axes, tensor }: Activation, branch: Branch | undefined): number {
-  const names: Branch[] = tensor.shape[axes.indexOf("branch")] === 2 ? ["uncond", "cond"] : ["cond"];
+  const names = branchesOf(tensor.shape[axes.indexOf("branch")] ?? 1);
   return branch === undefined && names.length === 1 ? 0 : names.indexOf(branch!);
 }
 

@@ -47,6 +47,24 @@ describe("guide", () => {
     ]);
   });
 
+  it("goes over the picture alone where there is one: u + g_I·(p − u) + g·(c − p)", async () => {
+    // The middle branch is told what the first one is; here it differs by what stands beside its state.
+    const seeing: Predictor = async (input, t, condition) => {
+      const prediction = await echo(input, t, condition);
+      return new Tensor(
+        "float32",
+        prediction.data.map((v, i) => v + (i >= x.size ? 10 : 0)),
+        input.shape,
+      );
+    };
+    const guided = guide(seeing, { scale: 3, imageScale: 2, unconditional: prompt(1, 1) });
+    // Predictions 1, 11, 12 and 1, 11, 15: 1 + 2·10 + 3·1 = 24 and 1 + 2·10 + 3·4 = 33, plus x
+    expect([...(await guided(x, 1, prompt(2, 5))).data]).toEqual([24, 25, 33, 35]);
+    // With both weights 1 only the last branch is left, and it is the only one that runs.
+    const plain = guide(echo, { scale: 1, imageScale: 1, unconditional: prompt(1, 1) });
+    expect([...(await plain(x, 1, prompt(2, 5))).data]).toEqual([2, 3, 5, 7]);
+  });
+
   it("uses the condition alone outside its interval (low, high]", async () => {
     const guided = guide(echo, { scale: 3, unconditional: prompt(1, 1), interval: [1, 2] });
     const first = async (sigma: number): Promise<number> => (await guided(x, sigma, prompt(2, 5))).data[0]!;

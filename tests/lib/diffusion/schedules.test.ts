@@ -281,6 +281,8 @@ describe("scheduleFromConfig", () => {
     expect(of({ trained_betas: ["a"] })).toThrow(/list of numbers/);
     expect(() => scheduleFromConfig(stable).plan(0)).toThrow(RangeError);
     expect(() => scheduleFromConfig(stable).plan([10, 20])).toThrow(/falling/);
-    expect(() => scheduleFromConfig({ ...stable, _class_name: "LCMScheduler" }).plan(51)).toThrow(/1…50/);
+    const lcm = scheduleFromConfig({ ...stable, _class_name: "LCMScheduler" });
+    expect(() => lcm.plan(51)).toThrow(/1…50/);
+    expect(() => lcm.plan(6, { strength: 0.1 })).toThrow(/strength 0.1 leaves 5 of 50 levels/);
   });
 });

@@ -5,14 +5,15 @@ import { JsonTokenizer } from "./json-tokenizer.js";
 import type { PromptTokenizer } from "./prompt-tokenizer.js";
 import { tokenizerJsonOfSentencePiece } from "./sentencepiece.js";
 import { parseMerges, parseObject, parseVocab, readInside, required, tokenText } from "./tokenizer-files.js";
+import { tokenizerJsonOfWordPieces, type WordPieceSettings } from "./word-pieces.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
-// T5's, where a folder says nothing or, as Transformers does for "no limit", 10³⁰.
+// T5's and BERT's, where a folder says nothing or, as Transformers does for "no limit", 10³⁰.
 const defaultMaxLength = 512;
 
 /**
- * Reads a tokenizer folder: CLIP's `vocab.json` and `merges.txt`, a `tokenizer.json`, or T5's `spiece.model`, each with
+ * Reads a tokenizer folder: CLIP's `vocab.json` and `merges.txt`, a `tokenizer.json`, T5's `spiece.model` or BERT's `vocab.txt`, each with
  * `tokenizer_config.json` and, where present, `special_tokens_map.json`.
  * @throws TypeError (mostly ModelFolderError) if a file is missing, malformed, a link that leads out of the folder, or describes what
  * is not known here
@@ -23,10 +24,13 @@ export async function loadTokenizer(folder: string): Promise<PromptTokenizer> {
     "merges.txt",
     "tokenizer.json",
     "spiece.model",
+    "vocab.txt",
     "tokenizer_config.json",
     "special_tokens_map.json",
   ];
-  const [vocab, merges, tokenizer, spiece, config, special] = await Promise.all(names.map((name) => readInside(folder, name)));
+  const [vocab, merges, tokenizer, spiece, words, config, special] = await Promise.all(
+    names.map((name) => readInside(folder, name)),
+  );
   const settings = new Settings(
     folder,
     json(config, folder, "tokenizer_config.json"),
@@ -39,6 +43,10 @@ export async function loadTokenizer(folder: string): Promise<PromptTokenizer> {
   if (spiece !== undefined && !hasClipFiles) {
     const file = join(folder, "spiece.model");
     return jsonTokenizer(tokenizerJsonOfSentencePiece(spiece, file), settings, file);
+  }
+  if (words !== undefined && !hasClipFiles) {
+    const file = join(folder, "vocab.txt");
+    return jsonTokenizer(tokenizerJsonOfWordPieces(words.toString("utf8"), settings.wordPieces, file), settings, file);
   }
   const pieces = parseVocab(parseObject(required(vocab, folder, "vocab.json"), `${folder}/vocab.json`), `${folder}/vocab.json`);
   const pairs = parseMerges(required(merges, folder, "merges.txt"), folder);
@@ -77,6 +85,26 @@ class Settings {
 
   token(name: string): string | undefined {
     return tokenText(this.#special[name] ?? this.#config[name]);
+  }
+
+  /** BERT's settings, with the defaults of its class. */
+  get wordPieces(): WordPieceSettings {
+    const flag = (name: string, otherwise: boolean): boolean => {
+      const value = this.#config[name] ?? otherwise;
+      if (typeof value === "boolean") return value;
+      throw new ModelFolderError(join(this.folder, "tokenizer_config.json"), `true or false as "${name}"`, JSON.stringify(value));
+    };
+    const lowers = flag("do_lower_case", true);
+    return {
+      do_lower_case: lowers,
+      tokenize_chinese_chars: flag("tokenize_chinese_chars", true),
+      strip_accents: flag("strip_accents", lowers),
+      unk_token: this.token("unk_token") ?? "[UNK]",
+      cls_token: this.token("cls_token") ?? "[CLS]",
+      sep_token: this.token("sep_token") ?? "[SEP]",
+      pad_token: this.token("pad_token") ?? "[PAD]",
+      mask_token: this.token("mask_token") ?? "[MASK]",
+    };
   }
 
   maxLength(otherwise: number, unlimited?: number): number {

@@ -1,12 +1,25 @@
-"""StableDiffusion3Pipeline and FluxPipeline."""
+"""StableDiffusion3Pipeline and FluxPipeline, their img2img and inpaint."""
 
-from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, StableDiffusion3Img2ImgPipeline, StableDiffusion3Pipeline
-from networks import Vae
+from diffusers import (
+    FlowMatchEulerDiscreteScheduler,
+    FluxImg2ImgPipeline,
+    FluxInpaintPipeline,
+    FluxPipeline,
+    StableDiffusion3Img2ImgPipeline,
+    StableDiffusion3InpaintPipeline,
+    StableDiffusion3Pipeline,
+)
+from networks import Vae, wave
 from record import NEGATIVE, PROMPT, SIZE, Family, picture
 from text import T5, ClipText, clip_tokenizer, t5_tokenizer
 from transformers_in_closed_form import FluxTransformer, Sd3Transformer
 
 FLUX = {"use_dynamic_shifting": True, "base_shift": 0.5, "max_shift": 1.15, "base_image_seq_len": 256, "max_image_seq_len": 4096}
+
+
+def masked():
+    mask = 0.5 + wave((1, 1, 16, 24), 73, 0.5)
+    return {"image": picture(), "mask_image": mask, "inputs": {"image": picture(), "mask": mask}}
 
 
 def stable_diffusion_3():
@@ -45,14 +58,18 @@ def stable_diffusion_3():
     image = {"image": picture(), "inputs": {"image": picture()}}
     start = StableDiffusion3Img2ImgPipeline(**parts())
     family.run("img2img-0.5", start, strength=0.5, num_inference_steps=7, **image, **call)
+    for strength in (0.7, 1.0):
+        # It wants 16 channels in the configuration, whatever the VAE has.
+        inpaint = StableDiffusion3InpaintPipeline(**{**parts(), "transformer": Sd3Transformer(channels=16)})
+        family.run(f"inpaint-{strength}", inpaint, strength=strength, num_inference_steps=6, **masked(), **call)
     family.write()
 
 
 def flux():
     family = Family("flux")
 
-    def pipe(guidance=True, **scheduler):
-        return FluxPipeline(
+    def pipe(guidance=True, kind=FluxPipeline, **scheduler):
+        return kind(
             scheduler=FlowMatchEulerDiscreteScheduler(**{"shift": 3.0, **FLUX, **scheduler}),
             vae=Vae(scaling_factor=0.3611, shift_factor=0.1159),
             text_encoder=ClipText(),
@@ -72,6 +89,12 @@ def flux():
     family.run("true-cfg", pipe(), num_inference_steps=4, guidance_scale=2.0, **true, **call)
     two = {"prompt": [PROMPT, "masterpiece"], "num_images_per_prompt": 2}
     family.run("batch", pipe(), num_inference_steps=2, **{**call, **two})
+    image = {"image": picture(), "inputs": {"image": picture()}}
+    start = pipe(kind=FluxImg2ImgPipeline)
+    family.run("img2img-0.5", start, strength=0.5, num_inference_steps=7, guidance_scale=3.5, **image, **call)
+    for strength in (0.7, 1.0):
+        inpaint = pipe(kind=FluxInpaintPipeline)
+        family.run(f"inpaint-{strength}", inpaint, strength=strength, num_inference_steps=6, guidance_scale=3.5, **masked(), **call)
     family.write()
 
 

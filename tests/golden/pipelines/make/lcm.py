@@ -4,6 +4,7 @@ from diffusers import (
     LatentConsistencyModelImg2ImgPipeline,
     LatentConsistencyModelPipeline,
     LCMScheduler,
+    StableDiffusionImg2ImgPipeline,
     StableDiffusionPipeline,
 )
 from networks import UNet
@@ -32,6 +33,12 @@ def main():
     family.run("batch", pipe(), num_inference_steps=2, guidance_scale=4.0, **batch, **SIZE)
     image = {"image": picture(), "inputs": {"image": picture()}}
     family.run("img2img-0.5", LatentConsistencyModelImg2ImgPipeline(**parts()), strength=0.5, num_inference_steps=4, **image, **call)
+    shorter = LatentConsistencyModelImg2ImgPipeline(**parts())
+    family.run("img2img-0.37", shorter, strength=0.37, num_inference_steps=3, **image, **call)
+    original = LatentConsistencyModelImg2ImgPipeline(**parts())
+    family.run("img2img-original-steps-20", original, strength=0.8, num_inference_steps=4, original_inference_steps=20, **image, **call)
+    usual = StableDiffusionImg2ImgPipeline(**parts())
+    family.run("img2img-in-stable-diffusion", usual, strength=0.6, num_inference_steps=4, guidance_scale=8.5, **image, **call)
     family.run("in-stable-diffusion", StableDiffusionPipeline(**parts()), num_inference_steps=4, guidance_scale=8.5, **call, **SIZE)
     plain = StableDiffusionPipeline(**components(lcm()))
     family.run("guided-batch", plain, num_inference_steps=4, guidance_scale=1.8, **call, **SIZE)

@@ -147,18 +147,22 @@ class ControlNet(ControlNetModel):
         controlnet_cond,
         conditioning_scale=1.0,
         guess_mode=False,
+        added_cond_kwargs=None,
         return_dict=False,
         **_,
     ):
         p = self.phase
         bias = clock(timestep, sample.shape[0]) + context(encoder_hidden_states, 6, p)
+        added = added_cond_kwargs or {}
+        if "text_embeds" in added:
+            bias = bias + vector(added["text_embeds"], 6, p + 4) + vector(added["time_ids"], 6, p + 5, 0.05)
         hint = F.conv2d(controlnet_cond, wave((6, 3, 2, 2), p + 1, 0.3), stride=2)
         h = torch.tanh(F.conv2d(sample, wave((6, 4, 1, 1), p + 2, 0.5)) + hint + bias[:, :, None, None])
         half = F.conv2d(F.avg_pool2d(h, 2), wave((8, 6, 1, 1), p + 3, 0.5))
         residuals = [h, 0.8 * torch.roll(h, 1, dims=-1), half, torch.tanh(2 * half)]
         if self.first_call is None:
             inputs = {"sample": sample, "timestep": torch.as_tensor(timestep), "controlnet_cond": controlnet_cond}
-            inputs |= {"encoder_hidden_states": encoder_hidden_states}
+            inputs |= {"encoder_hidden_states": encoder_hidden_states, **added}
             outputs = {f"residual.{k}": r for k, r in enumerate(residuals)}
             self.first_call = {k: v.clone() for k, v in {**inputs, **outputs}.items()}
         # as ControlNetModel.forward ends

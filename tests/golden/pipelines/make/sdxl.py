@@ -1,8 +1,9 @@
-"""StableDiffusionXLPipeline (base, Turbo) and StableDiffusionXLImg2ImgPipeline (base, Turbo, refiner)."""
+"""StableDiffusionXLPipeline (base, Turbo), StableDiffusionXLImg2ImgPipeline (base, Turbo, refiner) and its inpaint."""
 
 from diffusers import (
     EulerAncestralDiscreteScheduler,
     StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPipeline,
 )
 from networks import UNet, Vae, wave
@@ -17,7 +18,7 @@ def turbo():
     return EulerAncestralDiscreteScheduler(**BETAS, steps_offset=1, timestep_spacing="trailing")
 
 
-def components(scheduler, refiner=False, zeros=True):
+def components(scheduler, refiner=False, zeros=True, in_channels=4):
     time_ids = 5 if refiner else 6
     return {
         "vae": Vae(scaling_factor=0.13025),
@@ -25,7 +26,7 @@ def components(scheduler, refiner=False, zeros=True):
         "text_encoder_2": ClipText(width=12, layers=4, phase=80, projection=PROJECTION),
         "tokenizer": None if refiner else clip_tokenizer(),
         "tokenizer_2": clip_tokenizer(pad=0),
-        "unet": UNet(added=4 * time_ids + PROJECTION),
+        "unet": UNet(in_channels=in_channels, added=4 * time_ids + PROJECTION),
         "scheduler": scheduler,
         "force_zeros_for_empty_prompt": zeros,
         "add_watermarker": False,
@@ -90,6 +91,22 @@ def image_to_image():
     family.write()
 
 
+def inpaint():
+    family = Family("sdxl-inpaint")
+    image = picture()
+    mask = 0.5 + wave((1, 1, 16, 24), 73, 0.5)
+    call = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "guidance_scale": 5.0, "output_type": "latent", **SIZE}
+    given = {"image": image, "mask_image": mask, "inputs": {"image": image, "mask": mask}, "num_inference_steps": 6}
+    for channels in (4, 9):
+        for name, make in {"ddim": ddim, "euler": euler}.items():
+            for strength in (0.7, 1.0):
+                pipe = StableDiffusionXLInpaintPipeline(**components(make(), in_channels=channels))
+                probe = ["unet"] if name == "euler" and strength == 0.7 else []
+                family.run(f"{channels}-{name}-{strength}", pipe, strength=strength, probe=probe, **given, **call)
+    family.write()
+
+
 def main():
     text_to_image()
     image_to_image()
+    inpaint()

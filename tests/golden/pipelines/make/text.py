@@ -16,6 +16,10 @@ CLIP_IDS |= {"masterpiece": 12066, ",": 267, "best": 949, "quality": 3027}
 T5_IDS = {"a": 3, "photo": 4, "of": 5, "cat": 6, "hello": 7, "world": 8, "masterpiece": 9, ",": 10, "best": 11, "quality": 12}
 
 
+# Lines of ../bert-tokenizer/vocab.txt.
+BERT_IDS = {"a": 5, "photo": 6, "of": 7, "cat": 8, "hello": 9, "world": 10, "masterpiece": 11, ",": 12, "best": 13, "quality": 14}
+
+
 class Encoded(dict):
     __getattr__ = dict.__getitem__
 
@@ -50,6 +54,10 @@ def clip_tokenizer(pad=49407):
 
 def t5_tokenizer(length=512):
     return Tokenizer(T5_IDS, [], 1, 0, length)
+
+
+def bert_tokenizer():
+    return Tokenizer(BERT_IDS, [2], 3, 0, 512)
 
 
 def embedded(ids, width, phase):

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { stacked } from "../../../../lib/diffusion/batches.js";
+import { concatRows, stacked } from "../../../../lib/diffusion/batches.js";
 import type { GenerateOptions, Generation, Pipeline } from "../../../../lib/diffusion/index.js";
 import { packTokens } from "../../../../lib/diffusion/pipelines/state-layout.js";
 import { float32, type Tensor } from "../../../../lib/tensor/index.js";
@@ -44,6 +44,7 @@ export function callOptions({ call, ...golden }: GoldenRun): { prompt: string[];
             seeds: prompt.length === items ? Array.from(prompt, (_, i) => i) : Array.from({ length: items }, (_, i) => i),
           }),
       ...(call.guidance_scale !== undefined && { guidanceScale: call.guidance_scale as number }),
+      ...(call.image_guidance_scale !== undefined && { imageGuidanceScale: call.image_guidance_scale as number }),
       ...(call.guidance_rescale !== undefined && { guidanceRescale: call.guidance_rescale as number }),
       ...(call.true_cfg_scale !== undefined && { trueCfgScale: call.true_cfg_scale as number }),
       ...(negative != null && { negativePrompt: typeof negative === "string" ? negative : each(negative) }),
@@ -86,18 +87,22 @@ export function stepsOf(run: Generation, { scheduler, pipeline }: GoldenRun): Te
 }
 
 /**
- * States that both have: PNDM's first one is of a step that is taken again, and a guided DiT walks the picture twice,
- * once for each branch.
+ * States that both have: PNDM's first one is of a step that is taken again, and its Runge–Kutta steps are four entries each; a
+ * guided DiT walks the picture twice, once for each branch.
  */
 function goldenSteps({ scheduler, pipeline, call, float32: array, timesteps }: GoldenRun): {
   steps: Tensor<"float32">;
   timesteps: number[];
 } {
-  const again = scheduler._class_name === "PNDMScheduler" ? 1 : 0;
-  const all = array("steps").slice(again, timesteps.length);
+  const isPndm = scheduler._class_name === "PNDMScheduler";
+  const inFour = isPndm && scheduler.skip_prk_steps === false ? 12 : 0;
+  const begins = (i: number): boolean => (i < inFour ? i % 4 === 0 : inFour > 0 || !isPndm || i !== 1);
+  const ends = (i: number): boolean => (i < inFour ? i % 4 === 3 : inFour > 0 || !isPndm || i > 0);
+  const entries = [...timesteps.keys()];
+  const all = concatRows(entries.filter(ends).map((i) => array("steps").slice(i, i + 1)));
   const twice = pipeline === "DiTPipeline" && (call.guidance_scale as number) > 1;
   const first = Array.from({ length: all.shape[0]! }, (_, i) => all.row(i)).map((t) => t.slice(0, t.shape[0]! / (twice ? 2 : 1)));
-  return { steps: stacked(first), timesteps: timesteps.filter((_, i) => again === 0 || i !== 1) };
+  return { steps: stacked(first), timesteps: timesteps.filter((_, i) => begins(i)) };
 }
 
 /** Runs a pipeline as Diffusers was run and holds it to what came out there. */

@@ -16,13 +16,18 @@ export interface WrittenFolder {
   readonly index: { readonly _class_name: string; readonly [key: string]: unknown };
   readonly networks: Readonly<Record<string, WrittenNetwork>>;
   /** What each tokenizer folder is copied from. OpenCLIP's is CLIP's but pads with "!", whose id is 0. */
-  readonly tokenizers?: Readonly<Record<string, "clip" | "open-clip" | "t5">>;
+  readonly tokenizers?: Readonly<Record<string, "clip" | "open-clip" | "t5" | "bert">>;
   readonly scheduler: object;
 }
 
 const golden = new URL("../../../golden/", import.meta.url);
 const clip = new URL("clip-tokenizer/", golden);
-const sources = { clip, "open-clip": clip, t5: new URL("pipelines/t5-tokenizer/", golden) };
+const sources = {
+  clip,
+  "open-clip": clip,
+  t5: new URL("pipelines/t5-tokenizer/", golden),
+  bert: new URL("pipelines/bert-tokenizer/", golden),
+};
 
 /** Writes a pipeline folder as exporters lay it out. */
 export async function writeFolder(folder: string, { index, networks, tokenizers = {}, scheduler }: WrittenFolder): Promise<void> {

@@ -73,18 +73,21 @@ function doubled(x: Value): Value {
   });
 }
 
-/** `sample`, `timestep`, `encoder_hidden_states`, `controlnet_cond` → `down_block_res_samples_0…2`, `mid_block_res_sample`. */
-export function controlNet(number = 0, tokens = 77): Model {
+/** `sample`, `timestep`, `encoder_hidden_states`, …, `controlnet_cond` → `down_block_res_samples_0…2`, `mid_block_res_sample`. */
+export function controlNet(number = 0, options: Pick<UNetInputs, "tokens" | "states" | "textEmbeds" | "timeIds"> = {}): Model {
+  const { tokens = 77, states = 8, textEmbeds, timeIds } = options;
   return model("controlnet", (g) => {
     const p = 30 + 10 * number;
     const x = g.input("sample", "float32", [batch, 4, height, width]);
     const t = clock(g.input("timestep", "float32", []));
-    const bias = t.add(context(g.input("encoder_hidden_states", "float32", [batch, tokens, 8]), 6, p)).unsqueeze(2, 3);
+    let bias = t.add(context(g.input("encoder_hidden_states", "float32", [batch, tokens, states]), 6, p));
+    if (textEmbeds) bias = bias.add(vector(g.input("text_embeds", "float32", [batch, textEmbeds]), 6, p + 4));
+    if (timeIds) bias = bias.add(vector(g.input("time_ids", "float32", [batch, timeIds]), 6, p + 5, 0.05));
     const picture = g.input("controlnet_cond", "float32", [batch, 3, "picture_height", "picture_width"]);
     const hint = g.op("Conv", [picture, wave(g, [6, 3, 2, 2], p + 1, 0.3)], { strides: [2, 2] });
     const h = mix(x, 6, p + 2, 0.5)
       .add(hint)
-      .add(bias)
+      .add(bias.unsqueeze(2, 3))
       .tanh();
     const half = mix(g.op("AveragePool", [h], { kernel_shape: [2, 2], strides: [2, 2] }), 8, p + 3, 0.5);
     const found = [h, rolled(h).mul(0.8), half, half.mul(2).tanh()];
@@ -94,14 +97,22 @@ export function controlNet(number = 0, tokens = 77): Model {
   });
 }
 
-/** `sample`, `timestep`, `class_labels`? → `out_sample`, in pixels. */
-export function unconditionalUNet({ classes, learned = false }: { classes?: number; learned?: boolean } = {}): Model {
+/** `sample`, `timestep`, `class_labels`? → `out_sample`, in pixels or latents. */
+export function unconditionalUNet({
+  channels: seen = 3,
+  classes,
+  learned = false,
+}: {
+  readonly channels?: number;
+  readonly classes?: number;
+  readonly learned?: boolean;
+} = {}): Model {
   return model("unet", (g) => {
-    const x = g.input("sample", "float32", [batch, 3, height, width]);
-    const channels = learned ? 6 : 3;
+    const x = g.input("sample", "float32", [batch, seen, height, width]);
+    const channels = learned ? 2 * seen : seen;
     const t = clock(g.input("timestep", "float32", []));
     const bias = classes === undefined ? t : t.add(label(g.input("class_labels", "int64", [batch]), channels, classes));
-    g.output(prediction(x, bias, channels, 3), "out_sample");
+    g.output(prediction(x, bias, channels, seen), "out_sample");
   });
 }
 

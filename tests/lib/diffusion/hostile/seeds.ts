@@ -91,6 +91,26 @@ export async function writeSeeds(folder: string): Promise<string[]> {
       tokenizers: { tokenizer: "clip", tokenizer_2: "t5" },
       scheduler: { _class_name: "FlowMatchEulerDiscreteScheduler", shift: 3, use_dynamic_shifting: true },
     },
+    "latent-diffusion": {
+      index: { _class_name: "LDMTextToImagePipeline" },
+      networks: {
+        unet: { model: nets.unet(), config },
+        bert: { model: clipText({ hiddenStates: false }), config: { vocab_size: 49408 } },
+        vqvae: vae().vae_decoder!,
+      },
+      tokenizers: { tokenizer: "bert" },
+      scheduler,
+    },
+    "instruct-pix2pix": {
+      index: { _class_name: "StableDiffusionInstructPix2PixPipeline" },
+      networks: {
+        unet: { model: nets.unet({ channels: 8 }), config: { ...config, in_channels: 8 }, save: outside },
+        text_encoder: { model: clipText({ hiddenStates: false }), config: {} },
+        ...vae(),
+      },
+      tokenizers: { tokenizer: "clip" },
+      scheduler,
+    },
     nested: {
       index: { _class_name: "DDPMPipeline" },
       networks: { unet: { model: nested(), config: { in_channels: 3, sample_size: 8 } } },

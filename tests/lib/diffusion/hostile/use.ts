@@ -27,11 +27,13 @@ export async function use(folder: string): Promise<void> {
   try {
     pipe = await load(folder, { session: { threads: 1, spinning: false }, onNote: () => {} });
     const side = 8 * pipe.latentSpace.factor;
+    const picture = { pixels: new Uint8Array(side * side * 3), width: side, height: side, channels: 3 } as const;
     const prompt = /DiT/.test(pipe.pipelineClass) ? "cat" : "a cat";
     await pipe.generate(prompt, {
       steps: 1,
       height: side,
       width: side,
+      ...(pipe.seesPicture && { image: picture }),
       guidanceScale: 2,
       conditioning: { maxSequenceLength: 16 },
     });

@@ -1,8 +1,9 @@
+import { readdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { type LoadOptions, load, type Pipeline } from "../../../../lib/diffusion/index.js";
+import { type GenerateOptions, type LoadOptions, load, type Pipeline, pipelineClasses } from "../../../../lib/diffusion/index.js";
 import { closeRuntime } from "../../../../lib/runtime/index.js";
 import { float32, toFloat32 } from "../../../../lib/tensor/index.js";
 import { callOptions, expectGolden, report } from "../closed-form/expect-golden.js";
@@ -42,16 +43,37 @@ afterAll(async () => {
   await Promise.all(temporary.map((folder) => rm(folder, { recursive: true })));
 });
 
+it("every class that opens has a run of Diffusers to hold it to", () => {
+  const families = readdirSync(new URL("../../../golden/pipelines/", import.meta.url)).filter((file) => file.endsWith(".json"));
+  const held = families.flatMap((file) => Object.values(goldenRuns(file.slice(0, -5))).map((run) => run.pipeline));
+  expect(Object.keys(pipelineClasses).filter((name) => !held.includes(name))).toEqual([]);
+});
+
 /** Holds every case of a family to its golden, each in a folder of its own. */
-function holds(family: string, names: readonly string[], folderOf: (golden: GoldenRun) => WrittenFolder): void {
+function holds(
+  family: string,
+  names: readonly string[],
+  folderOf: (golden: GoldenRun) => WrittenFolder,
+  more: GenerateOptions = {},
+): void {
   const runs = goldenRuns(family);
   describe(`${family} equals Diffusers'`, () => {
     it.each(names)("%s", async (name) => {
       const golden = runs[name]!;
-      await expectGolden(await opened(folderOf(golden)), golden);
+      const { original_inference_steps: original } = golden.call;
+      await expectGolden(await opened(folderOf(golden)), golden, {
+        ...(original !== undefined && { scheduler: { original_inference_steps: original } }),
+        ...more,
+      });
     });
   });
 }
+
+/** A ControlNet's folder. */
+const control = (i: number, inputs: nets.UNetInputs, config: object = {}): WrittenFolder["networks"] => ({
+  [i === 0 ? "controlnet" : `controlnet_${i}`]: { model: nets.controlNet(i, inputs), config },
+});
+const sdxlInputs = { states: 20, textEmbeds: 10, timeIds: 6 };
 
 const stableDiffusion = ({ pipeline, scheduler }: GoldenRun, unet: nets.UNetInputs = {}, config: object = {}): WrittenFolder => ({
   index: { _class_name: pipeline },
@@ -90,12 +112,32 @@ holds("stable-diffusion-inpaint", ["4-ddim-0.7", "9-ddim-1.0", "9-euler-0.7"], (
   return { ...rest, networks: { ...networks, ...encoder } };
 });
 
-holds("lcm", ["4-steps", "1-step", "in-stable-diffusion"], (golden) =>
+holds("lcm", ["4-steps", "1-step", "original-steps-20", "in-stable-diffusion"], (golden) =>
   stableDiffusion(golden, { timestepCond: 8 }, { time_cond_proj_dim: 8 }),
 );
 holds("lcm", ["guided-batch"], (golden) => stableDiffusion(golden));
+holds("lcm", ["img2img-0.5", "img2img-0.37", "img2img-original-steps-20", "img2img-in-stable-diffusion"], (golden) => {
+  const { networks, ...rest } = stableDiffusion(golden, { timestepCond: 8 }, { time_cond_proj_dim: 8 });
+  return { ...rest, networks: { ...networks, ...encoder } };
+});
 
-const sdxl = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => {
+holds(
+  "latent-diffusion",
+  ["ddim", "no-guidance", "pndm"],
+  (golden) => {
+    const { networks, ...rest } = stableDiffusion(golden);
+    const { text_encoder: bert, vae_decoder: vqvae, unet } = networks;
+    return { ...rest, networks: { unet: unet!, bert: bert!, vqvae: vqvae! }, tokenizers: { tokenizer: "bert" } };
+  },
+  { height: 16, width: 24 },
+);
+
+holds("instruct-pix2pix", ["ddim", "euler", "no-negative", "no-guidance", "image-guidance-0.5", "batch"], (golden) => {
+  const { networks, ...rest } = stableDiffusion(golden, { channels: 8 }, { in_channels: 8 });
+  return { ...rest, networks: { ...networks, ...encoder } };
+});
+
+const sdxl = ({ name, pipeline, scheduler }: GoldenRun, unet: nets.UNetInputs = {}, index: object = {}): WrittenFolder => {
   const isRefiner = name.startsWith("refiner");
   const width = isRefiner ? 12 : 20;
   return {
@@ -103,11 +145,12 @@ const sdxl = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => {
       _class_name: pipeline,
       force_zeros_for_empty_prompt: name !== "no-zeros",
       ...(isRefiner && { requires_aesthetics_score: true }),
+      ...index,
     },
     networks: {
       unet: {
-        model: nets.unet({ states: width, textEmbeds: 10, timeIds: isRefiner ? 5 : 6 }),
-        config: { ...unetConfig, cross_attention_dim: width },
+        model: nets.unet({ states: width, textEmbeds: 10, timeIds: isRefiner ? 5 : 6, ...unet }),
+        config: { ...unetConfig, in_channels: unet.channels ?? 4, cross_attention_dim: width },
       },
       ...(!isRefiner && { text_encoder: { model: clipText({ hiddenStates: true }), config: {} } }),
       text_encoder_2: {
@@ -121,7 +164,15 @@ const sdxl = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => {
     scheduler,
   };
 };
-holds("sdxl-img2img", ["euler-0.5", "dpm-0.3", "turbo-0.5", "refiner-0.3"], sdxl);
+holds("sdxl-img2img", ["euler-0.5", "dpm-0.3", "turbo-0.5", "refiner-0.3"], (golden) => sdxl(golden));
+holds(
+  "sdxl-inpaint",
+  ["4", "9"].flatMap((channels) => ["ddim-0.7", "ddim-1.0", "euler-0.7", "euler-1.0"].map((name) => `${channels}-${name}`)),
+  (golden) => sdxl(golden, { channels: Number(golden.name[0]) }),
+);
+holds("instruct-pix2pix", ["xl-euler", "xl-rescale", "xl-cosine"], (golden) =>
+  sdxl(golden, { channels: 8 }, { is_cosxl_edit: golden.name === "xl-cosine" }),
+);
 holds(
   "sdxl",
   [
@@ -138,7 +189,7 @@ holds(
     "turbo-4",
     "turbo-2-guidance-1",
   ],
-  sdxl,
+  (golden) => sdxl(golden),
 );
 
 holds("dit", ["ddim", "no-guidance", "dpm", "no-variance"], ({ name, scheduler }) => ({
@@ -163,6 +214,11 @@ holds(
     "edm-euler",
     "edm-euler-classes",
     "edm-dpm",
+    "score-sde",
+    "score-sde-2-corrections",
+    "pndm",
+    "pndm-runge-kutta",
+    "pndm-of-a-ddpm",
   ],
   ({ name, pipeline, scheduler }) => {
     const classes = name === "consistency-1" || name === "edm-euler-classes" ? 10 : undefined;
@@ -174,10 +230,19 @@ holds(
           config: { in_channels: 3, sample_size: 8, num_class_embeds: classes ?? null },
         },
       },
-      scheduler: name === "ddim-of-a-ddpm" ? { ...scheduler, _class_name: "DDPMScheduler" } : scheduler,
+      scheduler: name.endsWith("of-a-ddpm") ? { ...scheduler, _class_name: "DDPMScheduler" } : scheduler,
     };
   },
 );
+
+holds("pixels", ["latent-ddim"], ({ pipeline, scheduler }) => ({
+  index: { _class_name: pipeline },
+  networks: {
+    unet: { model: nets.unconditionalUNet({ channels: 4 }), config: { in_channels: 4, sample_size: 8 } },
+    vqvae: vae().vae_decoder!,
+  },
+  scheduler,
+}));
 
 const sd3 = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => {
   const hasT5 = name !== "no-t5";
@@ -200,7 +265,18 @@ const sd3 = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => {
 };
 holds(
   "sd3",
-  ["euler", "no-guidance", "no-negative", "no-t5", "clip-skip-1", "prompts-apart", "dynamic-shift", "img2img-0.5"],
+  [
+    "euler",
+    "no-guidance",
+    "no-negative",
+    "no-t5",
+    "clip-skip-1",
+    "prompts-apart",
+    "dynamic-shift",
+    "img2img-0.5",
+    "inpaint-0.7",
+    "inpaint-1.0",
+  ],
   sd3,
 );
 
@@ -213,12 +289,13 @@ const flux = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => {
       text_encoder: { model: clipText({ hiddenStates: false }), config: {} },
       text_encoder_2: { model: t5Text(), config: {} },
       ...vae(0.3611, 0.1159),
+      ...encoder,
     },
     tokenizers: { ...clip, tokenizer_2: "t5" },
     scheduler,
   };
 };
-holds("flux", ["dev", "schnell", "second-prompt", "true-cfg", "batch"], flux);
+holds("flux", ["dev", "schnell", "second-prompt", "true-cfg", "batch", "img2img-0.5", "inpaint-0.7", "inpaint-1.0"], flux);
 
 const pixart = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => ({
   index: { _class_name: pipeline },
@@ -235,17 +312,41 @@ const pixart = ({ name, pipeline, scheduler }: GoldenRun): WrittenFolder => ({
 });
 holds("pixart", ["alpha", "alpha-no-sizes", "alpha-no-guidance", "alpha-batch", "sigma"], pixart);
 
-describe("controlnet equals Diffusers'", () => {
-  it.each(["single", "multi"])("%s, of a folder with the ControlNets in it", async (name) => {
-    const golden = goldenRuns("controlnet")[name]!;
-    const { networks, ...rest } = stableDiffusion(golden, { control: true });
-    const [first, second] = [0, 1].map((i) => ({ model: nets.controlNet(i), config: {} }));
-    const controlNets = { controlnet: first!, ...(name === "multi" && { controlnet_1: second! }) };
-    const pipe = await opened({ ...rest, networks: { ...networks, ...controlNets } });
-    const scales = [golden.call.controlnet_conditioning_scale ?? 1].flat() as number[];
+describe("ControlNets in their pipeline's folder equal Diffusers'", () => {
+  it.each([
+    ["controlnet", "single"],
+    ["controlnet", "multi"],
+    ["controlnet", "global-pool"],
+    ["controlnet", "inpaint-4-0.6"],
+    ["controlnet", "inpaint-9-0.6"],
+    ["sdxl-controlnet", "single"],
+    ["sdxl-controlnet", "guess"],
+    ["sdxl-controlnet", "global-pool"],
+    ["sdxl-controlnet", "multi"],
+    ["sdxl-controlnet", "img2img-0.6"],
+    ["sdxl-controlnet", "inpaint-4-0.6"],
+    ["sdxl-controlnet", "inpaint-9-0.6"],
+  ])("%s, %s", async (family, name) => {
+    const golden = goldenRuns(family)[name]!;
+    const channels = name.startsWith("inpaint-9") ? 9 : 4;
+    const { networks, ...rest } = family.startsWith("sdxl")
+      ? sdxl(golden, { control: true, channels })
+      : stableDiffusion(golden, { control: true, channels }, { in_channels: channels });
+    // What the network was trained with is told by its configuration alone.
+    const inputs = family.startsWith("sdxl") ? sdxlInputs : {};
+    const own = control(0, inputs, { global_pool_conditions: name === "global-pool" });
+    const controlNets = { ...own, ...(name === "multi" && control(1, inputs)) };
+    const pipe = await opened({ ...rest, networks: { ...networks, ...encoder, ...controlNets } });
+    const { call } = golden;
+    const scales = [call.controlnet_conditioning_scale ?? 1].flat() as number[];
     const images = name === "multi" ? ["control.0", "control.1"] : ["control"];
-    const control = images.map((image, i) => ({ image: golden.float32(image), scale: scales[i]! }));
-    await expectGolden(pipe, golden, { control, height: 16, width: 24 });
+    const controls = images.map((image, i) => ({
+      image: golden.float32(image),
+      scale: scales[i]!,
+      end: (call.control_guidance_end as number | undefined) ?? 1,
+      ...(call.guess_mode === true && { guess: true }),
+    }));
+    await expectGolden(pipe, golden, { control: controls, height: 16, width: 24 });
   });
 });
 
@@ -257,7 +358,7 @@ describe("every condition", () => {
     conditions: readonly string[],
   ][] = [
     ["stable-diffusion", "ddim", (g) => stableDiffusion(g), ["encoder_hidden_states"]],
-    ["sdxl", "euler", sdxl, ["encoder_hidden_states", "text_embeds", "time_ids"]],
+    ["sdxl", "euler", (g) => sdxl(g), ["encoder_hidden_states", "text_embeds", "time_ids"]],
     [
       "lcm",
       "4-steps",

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   type Control,
+  denoise,
   type GenerateOptions,
   type Generation,
   invert,
@@ -11,7 +12,7 @@ import {
 } from "../../../../lib/diffusion/index.js";
 import { HookedModel } from "../../../../lib/hooks/index.js";
 import { closeRuntime } from "../../../../lib/runtime/index.js";
-import { float32, type Tensor } from "../../../../lib/tensor/index.js";
+import { float32, type Tensor, zeros } from "../../../../lib/tensor/index.js";
 import { type GoldenRun, goldenRuns } from "../closed-form/goldens.js";
 import { controlNet, unet, vaeDecoder, vaeEncoder } from "../closed-form/networks.js";
 import { clipText } from "../closed-form/text-encoders.js";
@@ -33,7 +34,7 @@ function pipelineOf(run: GoldenRun, { channels = 4, controls = 0 } = {}): Pipeli
     tokenizer,
     vaeEncoder: new HookedModel(vaeEncoder()),
     vaeDecoder: new HookedModel(vaeDecoder()),
-    controlNets: Array.from({ length: controls }, (_, i) => new HookedModel(controlNet(i))),
+    controlNets: Array.from({ length: controls }, (_, i) => ({ network: new HookedModel(controlNet(i)) })),
     latentSpace: { channels: 4, size: 8, factor: 2, scale: 0.18215, shift: 0 },
     schedulerConfig: run.scheduler,
   });
@@ -121,8 +122,18 @@ describe("inpainting equals Diffusers", () => {
   });
 });
 
+describe("a network that sees a mask", () => {
+  it("is not run without one", async () => {
+    await using pipe = pipelineOf(goldenRuns("stable-diffusion-inpaint")["9-ddim-1.0"]!, { channels: 9 });
+    await expect(pipe.generate("a cat", { steps: 1 })).rejects.toThrow(/sees a picture and a mask; give `image` and `mask`/);
+    await expect(denoise(pipe, { latents: zeros([1, 4, 8, 8]) }, { timesteps: [9] })).rejects.toThrow(
+      /sees a mask and a picture/,
+    );
+  });
+});
+
 describe("ControlNet equals Diffusers", () => {
-  it.each(runsOf("controlnet", (name) => name === "batch"))("$name", async (golden) => {
+  it.each(runsOf("controlnet", (name) => name === "batch" || name.startsWith("inpaint")))("$name", async (golden) => {
     const { call } = golden;
     const images = golden.has("control") ? ["control"] : ["control.0", "control.1"];
     const of = <T>(name: string, i: number): T | undefined =>

@@ -53,18 +53,19 @@ function built(name: string, write: (g: GraphBuilder) => void): Model {
   return g.model({ weights: initialize(g.parameters.values(), new Rng(1).fork(name)) });
 }
 
-/** Writes a complete Stable Diffusion folder with untrained nets of a few thousand parameters. */
-export async function writeSmallPipeline(folder: string): Promise<void> {
+/** Writes a complete Stable Diffusion folder with untrained nets of a few thousand parameters, or one that edits pictures. */
+export async function writeSmallPipeline(folder: string, { edits = false }: { readonly edits?: boolean } = {}): Promise<void> {
+  const config = { ...unetConfig, in_channels: edits ? 8 : 4 };
   const { sample_size: size, cross_attention_dim: width } = unetConfig;
   const length = textConfig.max_position_embeddings;
   const parts: Record<string, { model: Model; config: object }> = {
     unet: {
-      config: unetConfig,
+      config,
       model: built("unet", (g) => {
-        const sample = g.input("sample", "float32", ["batch", 4, size, size]);
+        const sample = g.input("sample", "float32", ["batch", config.in_channels, size, size]);
         const timestep = g.input("timestep", "int64", []);
         const text = g.input("encoder_hidden_states", "float32", ["batch", length, width]);
-        g.output(unet2dCondition(g, unetConfig, sample, timestep, text), "out_sample");
+        g.output(unet2dCondition(g, config, sample, timestep, text), "out_sample");
       }),
     },
     text_encoder: {
@@ -106,5 +107,8 @@ export async function writeSmallPipeline(folder: string): Promise<void> {
     steps_offset: 1,
   };
   await writeFile(join(folder, "scheduler", "scheduler_config.json"), JSON.stringify(scheduler));
-  await writeFile(join(folder, "model_index.json"), JSON.stringify({ _class_name: "StableDiffusionPipeline" }));
+  await writeFile(
+    join(folder, "model_index.json"),
+    JSON.stringify({ _class_name: edits ? "StableDiffusionInstructPix2PixPipeline" : "StableDiffusionPipeline" }),
+  );
 }

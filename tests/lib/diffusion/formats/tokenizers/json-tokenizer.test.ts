@@ -44,6 +44,52 @@ const idsOf = (tokenizer: PromptTokenizer, text: string): number[] => {
 const t5 = await loadTokenizer(golden);
 const t5Slow = await loadTokenizer(await folderWith(withoutJson));
 
+describe("BERT's tokenization, from vocab.txt", () => {
+  const folder = fileURLToPath(new URL("../../../../golden/pipelines/bert-tokenizer", import.meta.url));
+  /** As `folderWith`, of BERT's. */
+  const bertWith = async (files: Readonly<Record<string, string>>): Promise<string> => {
+    const copy = await mkdtemp(join(tmpdir(), "tokenizer-"));
+    folders.push(copy);
+    await cp(folder, copy, { recursive: true });
+    for (const [name, text] of Object.entries(files)) await writeFile(join(copy, name), text);
+    return copy;
+  };
+
+  // Lines of the file from 0: [CLS] is 2, [SEP] 3, [UNK] 1; "un", "##aff", "##able" are 15, 16, 17, "犬" is 22.
+  it.each<[string, number[]]>([
+    ["a photo of a cat", [2, 5, 6, 7, 5, 8, 3]],
+    ["Unaffable cats!", [2, 15, 16, 17, 8, 18, 23, 3]],
+    ["best,quality", [2, 13, 12, 14, 3]],
+    ["unaffablex cat", [2, 1, 8, 3]],
+    ["CAFÉ", [2, 19, 20, 3]],
+    ["a犬cat", [2, 5, 22, 8, 3]],
+    ["", [2, 3]],
+  ])("splits %j at punctuation and into the longest pieces from the start", async (text, ids) => {
+    expect(idsOf(await loadTokenizer(folder), text)).toEqual(ids);
+  });
+
+  it("keeps case and accents where it is told to, pads with [PAD] and decodes", async () => {
+    const settings = { tokenizer_class: "BertTokenizer", do_lower_case: false, model_max_length: 8 };
+    const cased = await loadTokenizer(await bertWith({ "tokenizer_config.json": JSON.stringify(settings) }));
+    expect(idsOf(cased, "Cat café")).toEqual([2, 1, 19, 21, 3]);
+    const plain = await loadTokenizer(folder);
+    expect([...plain.encode("cat", { maxLength: 5 }).ids.data].map(Number)).toEqual([2, 8, 3, 0, 0]);
+    expect(plain.decode([2, 15, 16, 17, 8, 18, 3, 0])).toBe("unaffable cats");
+    expect(plain.encode("a photo of unaffable cats", { maxLength: 7 }).truncated).toBe("unaffable cats");
+    expect(plain.maxLength).toBe(512);
+  });
+
+  it("is refused without its special tokens, or with settings that are none", async () => {
+    await expect(loadTokenizer(await bertWith({ "vocab.txt": "[PAD]\n[UNK]\n[CLS]\ncat\n" }))).rejects.toThrow(
+      /vocab.txt: expected the special token "\[SEP\]" among the pieces/,
+    );
+    const odd = JSON.stringify({ tokenizer_class: "BertTokenizer", do_lower_case: "yes" });
+    await expect(loadTokenizer(await bertWith({ "tokenizer_config.json": odd }))).rejects.toThrow(
+      /true or false as "do_lower_case"/,
+    );
+  });
+});
+
 describe("T5's tokenization", () => {
   it.each(cases)("of $text equals two independent implementations', from tokenizer.json and from spiece.model", (c) => {
     expect(idsOf(t5, c.text)).toEqual(c.tokenizerJson);
