@@ -34,6 +34,8 @@ export interface CellEngineOptions {
   readonly limit: (id: number, ms: number | undefined, always: boolean) => void;
   /** Runs work of the engine itself, which an interrupt must not tear apart. */
   readonly uninterruptible: <T>(work: () => T) => T;
+  /** Whether an interrupt has come that `interrupt` has not been told of, for which the event loop must turn. */
+  readonly interruptPending: () => boolean;
 }
 
 /** Compiles and runs TypeScript cells that share their variables, and reports what happens as Jupyter-shaped events.
@@ -52,7 +54,7 @@ export class CellEngine {
   #problems = this.#compilerOptions.problems;
   readonly #documentState = new Map<string, unknown>();
   readonly #comms = new Comms((message) => this.#emit(message));
-  readonly #cells = new RunningCells();
+  readonly #cells: RunningCells;
   readonly #answers = new Map<number, (answer: string) => void>();
   /** The notebook cell whose output carries plotly.js: its id, or its code. */
   #libraryCell: string | undefined;
@@ -67,6 +69,7 @@ export class CellEngine {
 
   constructor(options: CellEngineOptions) {
     this.#options = options;
+    this.#cells = new RunningCells(options.interruptPending);
     this.#tslab = loadTslab();
     this.#converter = this.#tslab.createConverter({ isJS: false, isBrowser: false });
     this.#variables = new CellVariables({ input: this.#input });

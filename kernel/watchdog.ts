@@ -21,8 +21,6 @@ export interface Interrupt {
   readonly number: number;
   readonly cell: number;
   readonly reason: string;
-  /** Whether what ran was terminated. */
-  readonly terminated: boolean;
 }
 
 /** Index into `state`: number of the last interrupt that the main thread has dealt with. */
@@ -31,7 +29,11 @@ export const HANDLED = 0;
 export const BUSY = 1;
 /** Index into `state`: nonzero while it is to be terminated, and must not begin such a thing. */
 export const WANTED = 2;
-export const STATES = 3;
+/** Index into `state`: number of the last interrupt that has come. */
+export const SENT = 3;
+/** Index into `state`: number of the last interrupt that takes a termination. */
+export const TERMINATED = 4;
+export const STATES = 5;
 
 /** A main thread that is merely busy answers within this time, and before it has computed for that long. */
 const PATIENCE_MS = 200;
@@ -48,7 +50,8 @@ function watch({ pipe, state }: WatchdogData, main: NonNullable<typeof parentPor
   let sent = 0;
   createInterface({ input }).on("line", (line) => {
     const [, cell, reason] = /^(\d+) (.*)$/.exec(line) ?? [];
-    const interrupt: Interrupt = { number: ++sent, cell: Number(cell), reason: reason ?? "", terminated: false };
+    const interrupt: Interrupt = { number: ++sent, cell: Number(cell), reason: reason ?? "" };
+    Atomics.store(state, SENT, interrupt.number);
     main.postMessage(interrupt);
     const since = performance.now();
     const cpu = process.cpuUsage();
@@ -63,10 +66,12 @@ function watch({ pipe, state }: WatchdogData, main: NonNullable<typeof parentPor
         };
         if (Atomics.load(state, BUSY) === 1 && Atomics.wait(state, BUSY, 1, BRIEF_MS) === "timed-out") release();
         else {
+          // Before it happens: main hears of the interrupt right after.
+          Atomics.store(state, TERMINATED, interrupt.number);
           terminateMainThread(() => {
             release();
             // The first message may have been lost together with the JavaScript that was reading it.
-            main.postMessage({ ...interrupt, terminated: true } satisfies Interrupt);
+            main.postMessage(interrupt);
           });
         }
       }
