@@ -5,6 +5,7 @@
  * is told first; if it does not take note, the JavaScript on its stack is terminated and it is told again. When the front
  * end is gone, so is the process.
  */
+import { readFileSync } from "node:fs";
 import { Session } from "node:inspector";
 import { Socket } from "node:net";
 import { createInterface } from "node:readline";
@@ -39,8 +40,8 @@ export const STATES = 5;
 const PATIENCE_MS = 200;
 const COMPUTING_MS = 100;
 /** Something that must not be torn apart is waited for this long; if it takes longer, the next check may find another moment. */
-const BRIEF_MS = 50;
-/** One that computes nothing at all may just not get a processor; but not for ever. */
+const BRIEF_MS = 250;
+/** One that neither computes nor waits for anything may just not get a processor; but not for ever. */
 const GIVE_UP_MS = 5_000;
 
 if (parentPort) watch(workerData as WatchdogData, parentPort);
@@ -54,11 +55,11 @@ function watch({ pipe, state }: WatchdogData, main: NonNullable<typeof parentPor
     Atomics.store(state, SENT, interrupt.number);
     main.postMessage(interrupt);
     const since = performance.now();
-    const cpu = process.cpuUsage();
+    const before = mainThread().computedMs;
     setTimeout(function check() {
       if (Atomics.load(state, HANDLED) >= interrupt.number) return;
-      const computed = process.cpuUsage(cpu).user / 1000 >= COMPUTING_MS || performance.now() - since >= GIVE_UP_MS;
-      if (computed) {
+      const { computedMs, waits } = mainThread();
+      if (waits || computedMs - before >= COMPUTING_MS || performance.now() - since >= GIVE_UP_MS) {
         Atomics.store(state, WANTED, 1);
         const release = (): void => {
           Atomics.store(state, WANTED, 0);
@@ -79,6 +80,20 @@ function watch({ pipe, state }: WatchdogData, main: NonNullable<typeof parentPor
     }, PATIENCE_MS);
   });
   input.on("close", () => process.kill(process.pid, "SIGKILL"));
+}
+
+/** What the main thread has computed so far, and whether it waits for something, which cannot be its next event: it has that. */
+function mainThread(): { computedMs: number; waits: boolean } {
+  try {
+    const text = readFileSync(`/proc/self/task/${process.pid}/stat`, "latin1");
+    const [state, ...numbers] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    // User and system time, in hundredths of a second.
+    return { computedMs: 10 * (Number(numbers[10]) + Number(numbers[11])), waits: state === "S" || state === "D" };
+  } catch {
+    // Not on Linux: whoever computes in this process, and nobody knows who waits.
+    const { user, system } = process.cpuUsage();
+    return { computedMs: (user + system) / 1000, waits: false };
+  }
 }
 
 /** @param done called when it has been, or does not seem to get there because nothing runs */

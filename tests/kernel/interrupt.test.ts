@@ -26,11 +26,17 @@ describe("an interrupt ends", () => {
       "promises that call for promises",
       "await new Promise(() => { const again = () => void Promise.resolve().then(again); again(); });",
     ],
+    ["a wait for a lock", "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);"],
+    ["a loop in the system", "import { readFileSync } from 'node:fs'; for (;;) readFileSync('/proc/self/status');"],
     ["a loop that catches everything", "for (;;) { try { for (;;) {} } catch {} finally { } }"],
   ])("%s, and variables stay", async (_, code) => {
     const running = runCell(engine, code);
-    setTimeout(() => engine.interrupt(), 500);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const since = performance.now();
+    engine.interrupt();
     const { ok, died, error } = await running;
+    // Half a second on a quiet machine.
+    expect(performance.now() - since).toBeLessThan(3_000);
     expect({ ok, died }).toEqual({ ok: false, died: false });
     expect(error).toMatchObject({ ename: "Interrupted", evalue: "the cell was interrupted" });
     expect((await runCell(engine, "kept")).result).toBe("'still here'");
