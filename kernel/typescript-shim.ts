@@ -12,6 +12,7 @@ import { cellOptions } from "./cell-options.js";
 import { stampOf } from "./file-stamp.js";
 import { interruptibleAwaits } from "./interruptible-awaits.js";
 import type { CompletionDetail } from "./messages.js";
+import { mixedAssignments } from "./mixed-assignments.js";
 import { PACKAGE_ROOT, packageVersion } from "./package-root.js";
 
 export interface Position {
@@ -282,7 +283,7 @@ function compilerForTslab(): Record<string, unknown> {
     const { code: esm, maps } = splitConverted(code);
     const compilerOptions = { ...dropUnknown(options.compilerOptions ?? {}), inlineSourceMap: true };
     const names: string[] = [];
-    const transformers = { before: [interruptibleAwaits], after: [withoutPreamble(names)] };
+    const transformers = { before: [mixedAssignments, interruptibleAwaits], after: [withoutPreamble(names)] };
     const result = ts.transpileModule(esm, { ...options, compilerOptions, transformers });
     const lines = [result.outputText, ...maps.map((map) => MAP_PREFIX + map), NAMES_PREFIX + JSON.stringify(names)];
     return { ...result, outputText: lines.join("\n") };

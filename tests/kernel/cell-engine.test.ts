@@ -83,6 +83,21 @@ describe("values", () => {
     for (const [code, result] of Object.entries(cells)) expect(await run(code)).toMatchObject({ error: undefined, result });
   });
 
+  test("an assignment may fill variables and members at once", async () => {
+    await run("let best = 0; const o = { at: 0, of: [0, 0], more: {} };");
+    const cells: Readonly<Record<string, string>> = {
+      "let first: number; [first, o.at] = [1, 2]; [first, o.at]": "[ 1, 2 ]",
+      first: "1",
+      "let rest: number[], deep: number; ({ k: best, m: [deep, o.of[1]], ...o.more } = { k: 5, m: [6, 7], l: 8 } as any); [best, deep, o]":
+        "[ 5, 6, { at: 2, of: [ 0, 7 ], more: { l: 8 } } ]",
+      "let a = 1, c = [2]; [a, c[0]] = [c[0]!, a]": "[ 2, 1 ]",
+      "[a, c]": "[ 2, [ 1 ] ]",
+      "let d = 3; const swap = () => { [d = 9, o.at, ...rest] = [undefined, 4, 5] as any; return d; }; swap()": "9",
+      "[d, o.at, rest]": "[ 9, 4, [ 5 ] ]",
+    };
+    for (const [code, result] of Object.entries(cells)) expect(await run(code)).toMatchObject({ error: undefined, result });
+  });
+
   test("a value that displays itself is shown so, with bytes as base64", async () => {
     const { events } = await run(
       "({ [Symbol.for('Jupyter.display')]: async () => ({ 'text/plain': 'me', 'image/png': new Uint8Array([1, 2, 3]) }) })",
