@@ -1,13 +1,14 @@
 import vm from "node:vm";
 import { CellTypeError, InterruptedError, SourceRegistry } from "./cell-errors.js";
-import { BUILT_IN, cellOptions } from "./cell-options.js";
+import { cellOptions } from "./cell-options.js";
+import { CellVariables, type Defining, type Definitions } from "./cell-variables.js";
 import { Comms } from "./comms.js";
 import { LocalModules } from "./local-modules.js";
 import { MAGIC_NAMES, type MagicCell, type MagicHost, parseMagics, runMagics, usage } from "./magics.js";
 import type { CellEvent, CommInfo, CommMessage, Completeness, Completion, EngineRequest, InputQuestion } from "./messages.js";
 import { NOTEBOOK_RUNTIME, type NotebookRuntime } from "./notebook-runtime.js";
 import { RunningCell, RunningCells } from "./running-cell.js";
-import { type Conversion, type Converter, isMalformed, loadTslab, splitSourceMaps, type Tslab } from "./typescript-shim.js";
+import { type Converter, isMalformed, loadTslab, splitConverted, type Tslab } from "./typescript-shim.js";
 import { displayValue, encodeBundle } from "./value-display.js";
 
 /** Entry of the document's state that says: plotly.js is in there. */
@@ -19,7 +20,7 @@ const ANSWER_MS = 300;
 const DESCRIBING_MS = 60;
 
 type CellFunction = (exports: object, require: NodeJS.Require) => unknown;
-type CompiledCell = Conversion & { readonly run: CellFunction };
+type CompiledCell = Definitions & { readonly run: CellFunction };
 type CellRequest = Omit<Extract<EngineRequest, { op: "execute" }>, "op">;
 
 export interface CellEngineOptions {
@@ -35,6 +36,8 @@ export interface CellEngineOptions {
   readonly uninterruptible: <T>(work: () => T) => T;
   /** What Jupyter's server calls this kernel, if one does. */
   readonly kernelId: string | undefined;
+  /** Whether an interrupt has come that `interrupt` has not been told of, for which the event loop must turn. */
+  readonly interruptPending: () => boolean;
 }
 
 /** Compiles and runs TypeScript cells that share their variables, and reports what happens as Jupyter-shaped events.
@@ -46,21 +49,21 @@ export class CellEngine {
   readonly #tslab: Tslab;
   readonly #converter: Converter;
   readonly #sources = new SourceRegistry();
-  readonly #variables: Record<string, unknown> = {};
-  readonly #exports = exportsInto(this.#variables);
+  readonly #variables: CellVariables;
   readonly #compilerOptions = cellOptions(process.cwd());
   #localModules = new LocalModules(this.#sources, this.#compilerOptions.options);
   /** What is wrong with the folder's settings, told once. */
   #problems = this.#compilerOptions.problems;
   readonly #documentState = new Map<string, unknown>();
   readonly #comms = new Comms((message) => this.#emit(message));
-  readonly #cells = new RunningCells();
+  readonly #cells: RunningCells;
   readonly #answers = new Map<number, (answer: string) => void>();
   /** The notebook cell whose output carries plotly.js: its id, or its code. */
   #libraryCell: string | undefined;
-  #declarations = BUILT_IN;
   #questions = 0;
   #current: RunningCell | undefined;
+  /** What the current cell defines, once it runs. */
+  #defining: Defining | undefined;
   /** Output of which nobody knows on whose behalf it came. */
   #last: RunningCell | undefined;
   /** Why cells were interrupted whose turn has yet to come: interrupts travel on a way of their own and can overtake them. */
@@ -68,9 +71,10 @@ export class CellEngine {
 
   constructor(options: CellEngineOptions) {
     this.#options = options;
+    this.#cells = new RunningCells(options.interruptPending);
     this.#tslab = loadTslab();
     this.#converter = this.#tslab.createConverter({ isJS: false, isBrowser: false });
-    this.#variables.input = this.#input;
+    this.#variables = new CellVariables({ input: this.#input });
     this.#installRuntime();
   }
 
@@ -145,7 +149,11 @@ export class CellEngine {
       return { matches, start: cursor - magic.length, end: cursor, details: [] };
     }
     return this.#options.uninterruptible(() => {
-      const { candidates, start, end, original } = this.#converter.complete(this.#declarations, parseMagics(code).code, cursor);
+      const { candidates, start, end, original } = this.#converter.complete(
+        this.#variables.declarations,
+        parseMagics(code).code,
+        cursor,
+      );
       const since = performance.now();
       const details = [];
       for (const name of candidates) {
@@ -159,7 +167,9 @@ export class CellEngine {
 
   /** Type and documentation of what stands at `cursor` (UTF-16 offset), or undefined where nothing does. */
   inspect(code: string, cursor: number): string | undefined {
-    const info = this.#options.uninterruptible(() => this.#converter.inspect(this.#declarations, parseMagics(code).code, cursor));
+    const info = this.#options.uninterruptible(() =>
+      this.#converter.inspect(this.#variables.declarations, parseMagics(code).code, cursor),
+    );
     return info ? this.#tslab.printQuickInfo(info) : undefined;
   }
 
@@ -197,6 +207,8 @@ export class CellEngine {
     this.#options.uninterruptible(() => {
       if (this.#current !== cell) return;
       this.#current = undefined;
+      this.#defining?.abandon();
+      this.#defining = undefined;
       let failure = error;
       try {
         if (failure === undefined && result) this.#options.emit(cell.id, result);
@@ -236,30 +248,32 @@ export class CellEngine {
   }
 
   #compile(label: string, code: string, magic: MagicCell): CompiledCell {
-    const conversion = this.#options.uninterruptible(() => this.#converter.convert(this.#declarations, magic.code));
+    const conversion = this.#options.uninterruptible(() => this.#converter.convert(this.#variables.declarations, magic.code));
     for (const problem of this.#problems) this.#emit({ type: "stream", name: "stderr", text: `${problem}\n` });
     this.#problems = [];
-    if (conversion.diagnostics.length > 0) throw new CellTypeError(conversion.diagnostics, code);
-    const { code: output, maps } = splitSourceMaps(conversion.output ?? "");
+    if (conversion.diagnostics.length > 0) throw new CellTypeError(conversion.diagnostics, { name: label, code });
+    const { code: output, maps, names } = splitConverted(conversion.output ?? "");
     this.#sources.add(label, { name: label, code, linesBefore: 1 }, maps);
     const prefix = conversion.hasToplevelAwait ? "(async function (exports, require) { " : "(function (exports, require) { ";
     const wrapped = `${prefix}${output}\n})`;
     return {
-      ...conversion,
+      names,
+      declarations: conversion.declOutput ?? "",
+      lastExpressionVar: conversion.lastExpressionVar,
       run: vm.runInThisContext(wrapped, { filename: label, columnOffset: -prefix.length }) as CellFunction,
     };
   }
 
   /** @returns the value of the cell's last expression */
-  async #run(cell: RunningCell, { run, declOutput, lastExpressionVar }: CompiledCell): Promise<unknown> {
-    await run(this.#exports, this.#localModules.requireFrom(process.cwd()));
+  async #run(cell: RunningCell, { run, ...definitions }: CompiledCell): Promise<unknown> {
+    const defining = this.#variables.define(definitions);
+    this.#defining = defining;
+    await run(defining.exports, this.#localModules.requireFrom(process.cwd()));
     // An interrupted cell may still run to its end in the background; by then other cells define what exists.
     cell.signal.throwIfAborted();
-    this.#declarations = declOutput ?? "";
-    if (!lastExpressionVar) return undefined;
-    const value = this.#variables[lastExpressionVar];
-    delete this.#variables[lastExpressionVar];
-    return cell.until(Promise.resolve(value));
+    defining.complete();
+    this.#defining = undefined;
+    return cell.until(Promise.resolve(defining.result));
   }
 
   readonly #input = (prompt = "", { password = false }: { password?: boolean } = {}): Promise<unknown> => {
@@ -281,14 +295,9 @@ export class CellEngine {
     return {
       print: (text) => this.#emit({ type: "stream", name: "stdout", text }),
       show: (data) => this.#emit({ type: "display_data", data, metadata: {}, transient: {} }),
-      variables: () =>
-        Object.entries(this.#variables)
-          .filter(([, value]) => value !== this.#input)
-          .sort(([a], [b]) => a.localeCompare(b)),
+      variables: () => this.#variables.own(),
       reset: () => {
-        for (const name of Object.keys(this.#variables)) delete this.#variables[name];
-        this.#variables.input = this.#input;
-        this.#declarations = BUILT_IN;
+        this.#variables.reset();
         this.#localModules = new LocalModules(this.#sources, this.#compilerOptions.options);
       },
       limit: (ms, always) => this.#options.limit(cell.id, ms, always),
@@ -312,14 +321,4 @@ export class CellEngine {
     (globalThis as Record<symbol, unknown>)[NOTEBOOK_RUNTIME] = runtime;
     this.#tslab.jupyter.lastWriteDisplayData = show as Tslab["jupyter"]["lastWriteDisplayData"];
   }
-}
-
-/** Variables of all cells. TypeScript compiles imports to getters; cells may redefine them, so their values are stored. */
-function exportsInto(variables: Record<string, unknown>): Record<string, unknown> {
-  return new Proxy(variables, {
-    defineProperty(target, name, descriptor) {
-      if (name !== "__esModule") target[name as string] = descriptor.get ? descriptor.get() : descriptor.value;
-      return true;
-    },
-  });
 }

@@ -8,12 +8,12 @@ import type { CellDiagnostic } from "./typescript-shim.js";
 export class CellTypeError extends Error {
   override readonly name = "TypeScriptError";
   readonly diagnostics: readonly CellDiagnostic[];
-  readonly code: string;
+  readonly cell: Pick<SourceText, "name" | "code">;
 
-  constructor(diagnostics: readonly CellDiagnostic[], code: string) {
-    super(diagnostics.length > 0 ? describe(diagnostics[0]!) : "the cell does not compile");
+  constructor(diagnostics: readonly CellDiagnostic[], cell: CellTypeError["cell"]) {
+    super(diagnostics.length > 0 ? describe(diagnostics[0]!, cell.name) : "the cell does not compile");
     this.diagnostics = diagnostics;
-    this.code = code;
+    this.cell = cell;
   }
 }
 
@@ -72,7 +72,8 @@ export class SourceRegistry {
   }
 
   #describeTypeError(error: CellTypeError): CellError {
-    const lines = error.code.split("\n");
+    const { name, code } = error.cell;
+    const lines = code.split("\n");
     const traceback: string[] = [];
     let previous: CellDiagnostic | undefined;
     for (const diagnostic of error.diagnostics) {
@@ -80,7 +81,7 @@ export class SourceRegistry {
       if (continued) {
         traceback.push(`  ${diagnostic.messageText}`);
       } else {
-        traceback.push(`TypeScriptError: ${describe(diagnostic)}`);
+        traceback.push(`TypeScriptError: ${describe(diagnostic, name)}`);
         const { fileName, start } = diagnostic;
         const source = fileName === undefined ? lines : readFileSync(fileName, "utf8").split("\n");
         traceback.push(...excerpt(source, start.line + 1, start.character + 1, spanWidth(diagnostic)));
@@ -139,8 +140,8 @@ function isError(value: unknown): value is Error {
   return value instanceof Error || types.isNativeError(value);
 }
 
-function describe({ fileName, start, messageText }: CellDiagnostic): string {
-  return `${fileName ? `${fileName} ` : ""}line ${start.line + 1}:${start.character + 1} - ${messageText}`;
+function describe({ fileName, start, messageText }: CellDiagnostic, cell: string): string {
+  return `${fileName ?? cell}, line ${start.line + 1}:${start.character + 1} - ${messageText}`;
 }
 
 function spanWidth({ start, end }: CellDiagnostic): number {

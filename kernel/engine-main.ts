@@ -6,7 +6,7 @@ import { CellEngine } from "./cell-engine.js";
 import { tellFrontEnd } from "./front-end-pipe.js";
 import type { EngineRequest } from "./messages.js";
 import { StreamCapture } from "./stream-capture.js";
-import { BUSY, HANDLED, type Interrupt, STATES, WANTED, type WatchdogData } from "./watchdog.js";
+import { BUSY, HANDLED, type Interrupt, SENT, STATES, TERMINATED, WANTED, type WatchdogData } from "./watchdog.js";
 
 /** File descriptor of the interrupt pipe, as EngineProcess lays it out. */
 const INTERRUPT_PIPE = 4;
@@ -57,6 +57,7 @@ const engine: CellEngine = new CellEngine({
   limit: (id, ms, always) => uninterruptible(() => tellFrontEnd({ op: "limit", id, ms, always })),
   uninterruptible,
   kernelId: process.argv[2],
+  interruptPending: () => Atomics.load(state, SENT) > Atomics.load(state, HANDLED),
 });
 watchTasks();
 const streams = new StreamCapture({
@@ -75,11 +76,11 @@ process.on("unhandledRejection", (error) => engine.reportUncaught(error));
 
 const workerData: WatchdogData = { pipe: INTERRUPT_PIPE, state };
 const watchdog = new Worker(new URL("./watchdog.js", import.meta.url), { workerData, execArgv: [] });
-watchdog.on("message", ({ number, cell, reason, terminated }: Interrupt) =>
+watchdog.on("message", ({ number, cell, reason }: Interrupt) =>
   uninterruptible(() => {
     forgetTerminated();
     if (number <= Atomics.load(state, HANDLED)) return;
-    engine.interrupt(cell, { terminated, ...(reason && { reason }) });
+    engine.interrupt(cell, { terminated: Atomics.load(state, TERMINATED) >= number, ...(reason && { reason }) });
     Atomics.store(state, HANDLED, number);
   }),
 );

@@ -69,8 +69,10 @@ export class RunningCells {
   readonly #storage = new AsyncLocalStorage<RunningCell>();
   readonly #cells = new Map<number, RunningCell>();
 
-  constructor() {
-    installAwait(() => this.own);
+  /** @param interruptPending whether the event loop has to turn for an interrupt to be heard */
+  constructor(interruptPending: () => boolean) {
+    installAwait(() => this.own, interruptPending);
+    installNextTick(() => this.own, interruptPending);
     for (const name of ["setTimeout", "setInterval", "setImmediate"] as const) installTimer(name, () => this.own);
   }
 
@@ -100,10 +102,13 @@ export class RunningCells {
 }
 
 /** What `await x` in cells is compiled to calls this with `x`; see `interruptibleAwaits`. */
-function installAwait(own: () => RunningCell | undefined): void {
+function installAwait(own: () => RunningCell | undefined, interruptPending: () => boolean): void {
   const interruptible = (value: unknown): unknown => {
     const cell = own();
-    return cell && isAwaitable(value) ? cell.until(value) : value;
+    if (!cell) return value;
+    // Awaiting what is already there does not turn the event loop.
+    if (interruptPending()) return cell.until(Promise.all([value, turn()]).then(([awaited]) => awaited));
+    return isAwaitable(value) ? cell.until(value) : value;
   };
   const each = (values: AsyncIterable<unknown> | Iterable<unknown>): AsyncIterable<unknown> => ({
     [Symbol.asyncIterator]: () => {
@@ -138,6 +143,24 @@ function isAwaitable(value: unknown): value is Awaitable {
   );
 }
 
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Ticks that call for further ticks let nothing else run, not even when they are terminated, which leaves the next one waiting. */
+function installNextTick(own: () => RunningCell | undefined, interruptPending: () => boolean): void {
+  const { nextTick } = process;
+  const tick: typeof process.nextTick = (callback, ...args) => {
+    const cell = own();
+    if (!cell || typeof callback !== "function") return nextTick(callback, ...args);
+    nextTick(() => {
+      if (interruptPending() || cell.interrupted) setImmediate(() => callback(...args));
+      else callback(...args);
+    });
+  };
+  process.nextTick = tick;
+}
+
 /** Timers of an interrupted cell stop: intervals at once, others when it has had its time to tidy up. */
 function installTimer(name: "setTimeout" | "setInterval" | "setImmediate", own: () => RunningCell | undefined): void {
   const original = globalThis[name] as (callback: (...args: unknown[]) => void, ...rest: unknown[]) => unknown;
@@ -146,8 +169,13 @@ function installTimer(name: "setTimeout" | "setInterval" | "setImmediate", own: 
     if (!cell || typeof callback !== "function") return original(callback as () => void, ...rest);
     return original(
       function (this: NodeJS.Timeout, ...args: unknown[]): void {
-        if (name === "setInterval" ? cell.interrupted : cell.over) clearInterval(this);
-        else callback.apply(this, args);
+        const run = (): void => {
+          if (name === "setInterval" ? cell.interrupted : cell.over) clearInterval(this);
+          else callback.apply(this, args);
+        };
+        // What is terminated in the middle of a queue of immediates leaves Node with one it calls for ever; between two, it is safe.
+        if (name === "setImmediate") queueMicrotask(run);
+        else run();
       },
       ...rest,
     );

@@ -28,7 +28,9 @@ function checkCells(converter: Converter, cells: readonly NumberedCell[]): Findi
     const { diagnostics, declOutput } = converter.convert(declarations, source);
     const place = { check: "types", cell: number } as const;
     for (const diagnostic of diagnostics) {
-      const { traceback } = new SourceRegistry().describe(new CellTypeError([diagnostic], source));
+      const { traceback } = new SourceRegistry().describe(
+        new CellTypeError([diagnostic], { name: `cell[${number}]`, code: source }),
+      );
       const { start, fileName, messageText } = diagnostic;
       const message = fileName ? `${fileName}: ${messageText}` : messageText;
       findings.push({ ...place, line: start.line + 1, column: start.character + 1, message, excerpt: traceback.slice(1) });

@@ -12,6 +12,7 @@ import { cellOptions } from "./cell-options.js";
 import { stampOf } from "./file-stamp.js";
 import { interruptibleAwaits } from "./interruptible-awaits.js";
 import type { CompletionDetail } from "./messages.js";
+import { mixedAssignments } from "./mixed-assignments.js";
 import { PACKAGE_ROOT, packageVersion } from "./package-root.js";
 
 export interface Position {
@@ -80,6 +81,7 @@ interface TypeScriptInternals {
   readonly nullTransformationContext: unknown;
   getTouchingPropertyName(file: ts.SourceFile, position: number): ts.Node;
   getContainerNode(node: ts.Node): ts.Node | undefined;
+  bindSourceFile(file: ts.SourceFile, options: ts.CompilerOptions): void;
   readonly SymbolDisplay: {
     getSymbolDisplayPartsDocumentationAndSymbolKind(
       checker: ts.TypeChecker,
@@ -97,6 +99,7 @@ export const TYPESCRIPT_INTERNALS: readonly string[] = [
   "nullTransformationContext",
   "getTouchingPropertyName",
   "getContainerNode",
+  "bindSourceFile",
   "SymbolDisplay.getSymbolDisplayPartsDocumentationAndSymbolKind",
   "Completions.getCompletionsAtPosition",
   "parseIsolatedJSDocComment",
@@ -109,6 +112,9 @@ const TOP_LEVEL_AWAIT = new Set([1309, 1375, 1378, 1431, 1432, 2852, 2853, 2854]
 const AWAIT_OUTSIDE_ASYNC = 1308;
 /** A package without types is `any` in a notebook, not an error. */
 const NO_DECLARATION_FILE = 7016;
+
+/** What TypeScript calls the timer behind which it compiles what has changed. */
+const PROGRAM_TIMER = "timerToUpdateProgram";
 
 let loaded: Tslab | undefined;
 
@@ -171,7 +177,8 @@ export function withoutExports(code: string): string {
   return blanked;
 }
 
-/** Stands in for the file system's own watching, which brings its news later than the next cell comes. */
+/** Stands in for the file system's own watching, which brings its news later than the next cell comes, or while one compiles.
+ * Folders need no watching: what is imported is looked up with every cell. */
 class WatchedFiles {
   readonly #watched = new Map<string, { readonly callback: ts.FileWatcherCallback; stamp: string }>();
 
@@ -196,60 +203,94 @@ const localFiles = new WatchedFiles();
 
 function compilerForTslab(): Record<string, unknown> {
   const internals = ts as unknown as TypeScriptInternals;
-  const dependenciesOf = new WeakMap<ts.Program, (file: ts.SourceFile) => readonly string[]>();
-  const compiler: Record<string, unknown> = { ...ts, sys: { ...ts.sys, watchFile: localFiles.watchFile } };
+  const importsOf = new WeakMap<ts.Program, LocalImports>();
+  const compiler: Record<string, unknown> = {
+    ...ts,
+    sys: { ...ts.sys, watchFile: localFiles.watchFile, watchDirectory: () => ({ close: () => undefined }) },
+  };
   const dropUnknown = (options: ts.CompilerOptions): ts.CompilerOptions => {
     const { disableTopLevelAwait: _1, noImplicitUseStrict: _2, ...known } = options;
     return known;
   };
 
-  compiler.createWatchCompilerHost = (files: string[], options: ts.CompilerOptions, system: ts.System, ...rest: []) => {
+  compiler.createWatchCompilerHost = (
+    files: string[],
+    options: ts.CompilerOptions,
+    system: ts.System,
+    _: null,
+    ...reporters: []
+  ) => {
     const host = ts.createWatchCompilerHost(
       files,
       { ...dropUnknown(options), ...cellOptions(system.getCurrentDirectory()).options },
       quietInPackages(system),
-      ...rest,
+      // Of all that other builders keep track of, with every cell anew, tslab needs nothing.
+      ts.createAbstractBuilder,
+      ...reporters,
     );
     const cache = ts.createModuleResolutionCache(system.getCurrentDirectory(), (name) => name);
-    host.resolveModuleNameLiterals = (literals, containingFile, redirected, resolvedOptions) =>
-      literals.map(({ text }) => {
+    host.getModuleResolutionCache = () => cache;
+    const imports: LocalImports = new Map();
+    host.resolveModuleNameLiterals = (literals, containingFile, redirected, resolvedOptions) => {
+      const found = literals.map(({ text }) => {
         const resolve = (from: string): ts.ResolvedModuleWithFailedLookupLocations =>
-          ts.resolveModuleName(text, from, resolvedOptions, host, from.includes("/__") ? undefined : cache, redirected);
+          ts.resolveModuleName(text, from, resolvedOptions, host, isInstalled(from) ? cache : undefined, redirected);
         const found = resolve(containingFile);
         // A notebook can live in any folder: what its own folder does not provide, tweedie's installation does.
         return found.resolvedModule || text.startsWith(".") ? found : resolve(path.join(PACKAGE_ROOT, "__fallback__.ts"));
       });
+      if (!isInstalled(containingFile))
+        imports.set(
+          containingFile,
+          new Map(literals.map(({ text }, index) => [text, found[index]?.resolvedModule?.resolvedFileName])),
+        );
+      return found;
+    };
+    // Files whose text changed are resolved again, and those that lack a module, which may be there by now; otherwise every cell
+    // would resolve every library again.
+    host.hasInvalidatedResolutions = (file) => [...(imports.get(file)?.values() ?? [])].includes(undefined);
+    // tslab knows one timer, which compiles what has changed. What the other one does, the line above has done.
+    host.setTimeout = (callback, ms, name) => (name === PROGRAM_TIMER ? system.setTimeout!(callback, ms) : undefined);
     const createProgram = host.createProgram;
     host.createProgram = (...args) => {
       const builder = createProgram(...args);
-      seeShorthandValues(builder.getProgram().getTypeChecker());
-      const dependencies = builder.getAllDependencies.bind(builder);
-      dependenciesOf.set(builder.getProgram(), dependencies);
+      const program = builder.getProgram();
+      // tslab looks for the names that a cell defines, which are not there before it is bound.
+      for (const name of program.getRootFileNames())
+        internals.bindSourceFile(program.getSourceFile(name)!, program.getCompilerOptions());
+      const makeChecker = program.getTypeChecker;
+      let checker: ts.TypeChecker | undefined;
+      program.getTypeChecker = () => {
+        checker ??= seeingShorthandValues(makeChecker());
+        return checker;
+      };
+      importsOf.set(program, imports);
       // Local files are checked with the cell, but compiled when they are loaded.
       builder.getAllDependencies = (file) => [file.fileName];
       return builder;
     };
-    // Only files whose text changed are resolved again; otherwise every cell would re-resolve every library.
-    host.hasInvalidatedResolutions = () => false;
     return host;
   };
-  // tslab turns names of earlier cells into `exports.name`; in `{ name }` that needs the long form, `{ name: exports.name }`.
+  // tslab turns names of earlier cells into `exports.name`, also where only a name can stand.
   compiler.visitEachChild = (node: ts.Node, visitor: ts.Visitor, context: ts.TransformationContext) => {
-    if (!ts.isShorthandPropertyAssignment(node) || node.objectAssignmentInitializer)
-      return ts.visitEachChild(node, visitor, context);
-    const value = visitor(node.name) as ts.Expression;
-    return value === node.name ? node : ts.factory.createPropertyAssignment(ts.factory.createIdentifier(node.name.text), value);
+    if (ts.isShorthandPropertyAssignment(node)) return visitShorthand(node, visitor as (node: ts.Node) => ts.Expression);
+    // In `{ name: local }` the checker takes `name` for the property of the value, which an earlier cell may have declared.
+    const name =
+      ts.isBindingElement(node) && node.propertyName && ts.isIdentifier(node.propertyName) ? node.propertyName : undefined;
+    return ts.visitEachChild(node, (child) => (child === name ? child : visitor(child)), context);
   };
   compiler.transpileModule = (code: string, options: ts.TranspileOptions) => {
-    const { code: esm, maps } = splitSourceMaps(code);
+    const { code: esm, maps } = splitConverted(code);
     const compilerOptions = { ...dropUnknown(options.compilerOptions ?? {}), inlineSourceMap: true };
-    const result = ts.transpileModule(esm, { ...options, compilerOptions, transformers: { before: [interruptibleAwaits] } });
-    return { ...result, outputText: [result.outputText, ...maps.map((map) => MAP_PREFIX + map)].join("\n") };
+    const names: string[] = [];
+    const transformers = { before: [mixedAssignments, interruptibleAwaits], after: [withoutPreamble(names)] };
+    const result = ts.transpileModule(esm, { ...options, compilerOptions, transformers });
+    const lines = [result.outputText, ...maps.map((map) => MAP_PREFIX + map), NAMES_PREFIX + JSON.stringify(names)];
+    return { ...result, outputText: lines.join("\n") };
   };
   compiler.getPreEmitDiagnosticsOfFiles = (program: ts.Program, [cell]: readonly [ts.SourceFile]) =>
-    dependenciesOf.get(program)!(cell)
-      .filter((name) => name === cell.fileName || /(?<!\.d)\.[cm]?tsx?$/.test(name))
-      .flatMap((name) => ts.getPreEmitDiagnostics(program, program.getSourceFile(name)))
+    withImports(cell, program, importsOf.get(program)!)
+      .flatMap((file) => ts.getPreEmitDiagnostics(program, file))
       .filter((diagnostic) => diagnostic.code !== NO_DECLARATION_FILE)
       .map((diagnostic) => (TOP_LEVEL_AWAIT.has(diagnostic.code) ? { ...diagnostic, code: AWAIT_OUTSIDE_ASYNC } : diagnostic));
   compiler.getDefaultTypeRoots = (directory: string, host: { directoryExists(name: string): boolean }) => {
@@ -293,6 +334,14 @@ function compilerForTslab(): Record<string, unknown> {
   return compiler;
 }
 
+/** `{ name }` as `{ name: exports.name }`, and `({ name = 1 } = …)` as `({ name: exports.name = 1 } = …)`. */
+function visitShorthand(node: ts.ShorthandPropertyAssignment, visitor: (node: ts.Node) => ts.Expression): ts.Node {
+  const { factory } = ts;
+  const [value, initial] = [visitor(node.name), node.objectAssignmentInitializer && visitor(node.objectAssignmentInitializer)];
+  if (value === node.name) return factory.updateShorthandPropertyAssignment(node, node.name, initial);
+  return factory.createPropertyAssignment(node.name.text, initial ? factory.createAssignment(value, initial) : value);
+}
+
 function describeEntry(
   { SymbolDisplay, getTouchingPropertyName }: TypeScriptInternals,
   { entries }: CompletionInfo,
@@ -311,12 +360,29 @@ function describeEntry(
 }
 
 /** Asked what the name in `{ name }` is, the checker says the new property; tslab means the variable it is filled with. */
-function seeShorthandValues(checker: ts.TypeChecker): void {
+function seeingShorthandValues(checker: ts.TypeChecker): ts.TypeChecker {
   const symbolAt = checker.getSymbolAtLocation;
   checker.getSymbolAtLocation = (node) =>
     node.parent && ts.isShorthandPropertyAssignment(node.parent) && node.parent.name === node
       ? checker.getShorthandAssignmentValueSymbol(node.parent)
       : symbolAt(node);
+  return checker;
+}
+
+/** What cells and local files import, by name: the file that it is, or undefined where there is none. */
+type LocalImports = Map<string, ReadonlyMap<string, string | undefined>>;
+
+/** The cell and the local TypeScript files that it imports, directly or not. */
+function withImports(cell: ts.SourceFile, program: ts.Program, imports: LocalImports): ts.SourceFile[] {
+  const files = new Set([cell]);
+  // The set grows while it is gone through.
+  for (const { fileName, text } of files)
+    for (const { fileName: name } of ts.preProcessFile(text).importedFiles) {
+      const imported = imports.get(fileName)?.get(name) ?? "";
+      const file = /(?<!\.d)\.[cm]?tsx?$/.test(imported) && !isInstalled(imported) && program.getSourceFile(imported);
+      if (file) files.add(file);
+    }
+  return [...files];
 }
 
 function completionHost(program: ts.Program): object {
@@ -336,11 +402,12 @@ function withoutSymbols(info: CompletionInfo): CompletionInfo {
 /** Watching the thousands of files of installed packages costs time and changes nothing. */
 function quietInPackages(system: ts.System): ts.System {
   const watchFile = system.watchFile!;
-  system.watchFile = (name, ...rest) =>
-    name.includes("/node_modules/") || name.startsWith(`${PACKAGE_ROOT}/dist/`)
-      ? { close: () => undefined }
-      : watchFile.call(system, name, ...rest);
+  system.watchFile = (name, ...rest) => (isInstalled(name) ? { close: () => undefined } : watchFile.call(system, name, ...rest));
   return system;
+}
+
+function isInstalled(file: string): boolean {
+  return file.includes("/node_modules/") || file.startsWith(`${PACKAGE_ROOT}/dist/`);
 }
 
 /** Whether nothing that is typed behind it could make this TypeScript. */
@@ -354,11 +421,44 @@ export function isMalformed(code: string): boolean {
 
 const MAP_PREFIX = "//# sourceMappingURL=data:application/json;base64,";
 
-/** Takes the source maps off converted code: a cell is compiled in two steps, so there are two, the last step's first. */
-export function splitSourceMaps(code: string): { code: string; maps: string[] } {
+const NAMES_PREFIX = "//# names=";
+
+/** Takes off converted code what stands below it.
+ *
+ * `maps`: a cell is compiled in two steps, so there are two source maps, the last step's first. `names`: of what it defines,
+ * functions excepted, which are there from its start. */
+export function splitConverted(code: string): { code: string; maps: string[]; names: string[] } {
   const lines = code.split("\n");
-  const maps = lines.filter((line) => line.startsWith(MAP_PREFIX)).map((line) => line.slice(MAP_PREFIX.length).trim());
-  return { code: lines.filter((line) => !line.startsWith(MAP_PREFIX)).join("\n"), maps };
+  const below = (prefix: string): string[] =>
+    lines.filter((line) => line.startsWith(prefix)).map((line) => line.slice(prefix.length).trim());
+  const kept = lines.filter((line) => !line.startsWith(MAP_PREFIX) && !line.startsWith(NAMES_PREFIX));
+  return { code: kept.join("\n"), maps: below(MAP_PREFIX), names: below(NAMES_PREFIX).flatMap((names) => JSON.parse(names)) };
+}
+
+/** Takes out the statements with which compiled modules begin, `exports.a = exports.b = void 0`: until a cell gets to its
+ * definitions, those of earlier cells stand. */
+function withoutPreamble(names: string[]): ts.TransformerFactory<ts.SourceFile> {
+  const reset = (statement: ts.Statement): string[] => {
+    const found: string[] = [];
+    let value = ts.isExpressionStatement(statement) ? statement.expression : undefined;
+    for (; value && ts.isBinaryExpression(value); value = value.right) {
+      const { left } = value;
+      if (!ts.isPropertyAccessExpression(left) || !ts.isIdentifier(left.expression)) return [];
+      if (left.expression.text !== "exports" || value.operatorToken.kind !== ts.SyntaxKind.EqualsToken) return [];
+      found.push(left.name.text);
+    }
+    // What a cell itself says is in its text; the preamble is nowhere.
+    return value && ts.isVoidExpression(value) && ts.getOriginalNode(statement).pos < 0 ? found : [];
+  };
+  return ({ factory }) =>
+    (file) => {
+      const kept = file.statements.filter((statement) => {
+        const found = reset(statement);
+        names.push(...found);
+        return found.length === 0;
+      });
+      return factory.updateSourceFile(file, kept);
+    };
 }
 
 /** A local file as JavaScript that can be required. Its types have been checked with the cell that imports it. */
@@ -373,6 +473,6 @@ export function compileLocalFile(
     compilerOptions,
     transformers: { before: [interruptibleAwaits] },
   });
-  const { code: output, maps } = splitSourceMaps(outputText);
+  const { code: output, maps } = splitConverted(outputText);
   return { output, maps };
 }

@@ -5,6 +5,7 @@
  * is told first; if it does not take note, the JavaScript on its stack is terminated and it is told again. When the front
  * end is gone, so is the process.
  */
+import { readFileSync } from "node:fs";
 import { Session } from "node:inspector";
 import { Socket } from "node:net";
 import { createInterface } from "node:readline";
@@ -21,8 +22,6 @@ export interface Interrupt {
   readonly number: number;
   readonly cell: number;
   readonly reason: string;
-  /** Whether what ran was terminated. */
-  readonly terminated: boolean;
 }
 
 /** Index into `state`: number of the last interrupt that the main thread has dealt with. */
@@ -31,14 +30,18 @@ export const HANDLED = 0;
 export const BUSY = 1;
 /** Index into `state`: nonzero while it is to be terminated, and must not begin such a thing. */
 export const WANTED = 2;
-export const STATES = 3;
+/** Index into `state`: number of the last interrupt that has come. */
+export const SENT = 3;
+/** Index into `state`: number of the last interrupt that takes a termination. */
+export const TERMINATED = 4;
+export const STATES = 5;
 
 /** A main thread that is merely busy answers within this time, and before it has computed for that long. */
 const PATIENCE_MS = 200;
 const COMPUTING_MS = 100;
 /** Something that must not be torn apart is waited for this long; if it takes longer, the next check may find another moment. */
-const BRIEF_MS = 50;
-/** One that computes nothing at all may just not get a processor; but not for ever. */
+const BRIEF_MS = 250;
+/** One that neither computes nor waits for anything may just not get a processor; but not for ever. */
 const GIVE_UP_MS = 5_000;
 
 if (parentPort) watch(workerData as WatchdogData, parentPort);
@@ -48,14 +51,15 @@ function watch({ pipe, state }: WatchdogData, main: NonNullable<typeof parentPor
   let sent = 0;
   createInterface({ input }).on("line", (line) => {
     const [, cell, reason] = /^(\d+) (.*)$/.exec(line) ?? [];
-    const interrupt: Interrupt = { number: ++sent, cell: Number(cell), reason: reason ?? "", terminated: false };
+    const interrupt: Interrupt = { number: ++sent, cell: Number(cell), reason: reason ?? "" };
+    Atomics.store(state, SENT, interrupt.number);
     main.postMessage(interrupt);
     const since = performance.now();
-    const cpu = process.cpuUsage();
+    const before = mainThread().computedMs;
     setTimeout(function check() {
       if (Atomics.load(state, HANDLED) >= interrupt.number) return;
-      const computed = process.cpuUsage(cpu).user / 1000 >= COMPUTING_MS || performance.now() - since >= GIVE_UP_MS;
-      if (computed) {
+      const { computedMs, waits } = mainThread();
+      if (waits || computedMs - before >= COMPUTING_MS || performance.now() - since >= GIVE_UP_MS) {
         Atomics.store(state, WANTED, 1);
         const release = (): void => {
           Atomics.store(state, WANTED, 0);
@@ -63,10 +67,12 @@ function watch({ pipe, state }: WatchdogData, main: NonNullable<typeof parentPor
         };
         if (Atomics.load(state, BUSY) === 1 && Atomics.wait(state, BUSY, 1, BRIEF_MS) === "timed-out") release();
         else {
+          // Before it happens: main hears of the interrupt right after.
+          Atomics.store(state, TERMINATED, interrupt.number);
           terminateMainThread(() => {
             release();
             // The first message may have been lost together with the JavaScript that was reading it.
-            main.postMessage({ ...interrupt, terminated: true } satisfies Interrupt);
+            main.postMessage(interrupt);
           });
         }
       }
@@ -74,6 +80,20 @@ function watch({ pipe, state }: WatchdogData, main: NonNullable<typeof parentPor
     }, PATIENCE_MS);
   });
   input.on("close", () => process.kill(process.pid, "SIGKILL"));
+}
+
+/** What the main thread has computed so far, and whether it waits for something, which cannot be its next event: it has that. */
+function mainThread(): { computedMs: number; waits: boolean } {
+  try {
+    const text = readFileSync(`/proc/self/task/${process.pid}/stat`, "latin1");
+    const [state, ...numbers] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    // User and system time, in hundredths of a second.
+    return { computedMs: 10 * (Number(numbers[10]) + Number(numbers[11])), waits: state === "S" || state === "D" };
+  } catch {
+    // Not on Linux: whoever computes in this process, and nobody knows who waits.
+    const { user, system } = process.cpuUsage();
+    return { computedMs: (user + system) / 1000, waits: false };
+  }
 }
 
 /** @param done called when it has been, or does not seem to get there because nothing runs */

@@ -65,6 +65,39 @@ describe("values", () => {
     expect((await run("type T = typeof two; const t: T = [3]; class C { one = one; } new C().one")).result).toBe("7");
   });
 
+  test("names of properties stay what they are, also those of types and functions of earlier cells", async () => {
+    await run(`interface P { k: number; m?: { n: number } }
+      async function f() { return { a: { b: 1 }, c: 2, list: [{ d: 4 }] }; }
+      const p: P = { k: 3 }; let one = 1; const key = "k" as const;`);
+    const cells: Readonly<Record<string, string>> = {
+      "let out; if (true) { const { a: { b }, c } = await f(); out = [b, c]; } out": "[ 1, 2 ]",
+      "const { a: { b }, list: [{ d: four }] } = await f(); [b, four]": "[ 1, 4 ]",
+      "let sum = 0; for (const { d: part } of (await f()).list) sum += part; sum": "4",
+      "let seen = 0; for await (const { a: { b: each } } of [f(), f()]) seen += each; seen": "2",
+      "function g({ k, m: { n } = { n: one } }: P, { k: again }: P = p) { return [k, n, again]; } g(p)": "[ 3, 1, 3 ]",
+      "[p].map(({ k: x, m: { n } = { n: 9 } }) => x + n)": "[ 12 ]",
+      "let caught; try { throw p; } catch ({ k: thrown, ...rest }: any) { caught = [thrown, rest]; } caught": "[ 3, {} ]",
+      "const { [key]: named, m: missing = one } = p; [named, missing]": "[ 3, 1 ]",
+      "({ k: one } = p); ({ one = 5 } = {} as { one?: number }); one": "5",
+    };
+    for (const [code, result] of Object.entries(cells)) expect(await run(code)).toMatchObject({ error: undefined, result });
+  });
+
+  test("an assignment may fill variables and members at once", async () => {
+    await run("let best = 0; const o = { at: 0, of: [0, 0], more: {} };");
+    const cells: Readonly<Record<string, string>> = {
+      "let first: number; [first, o.at] = [1, 2]; [first, o.at]": "[ 1, 2 ]",
+      first: "1",
+      "let rest: number[], deep: number; ({ k: best, m: [deep, o.of[1]], ...o.more } = { k: 5, m: [6, 7], l: 8 } as any); [best, deep, o]":
+        "[ 5, 6, { at: 2, of: [ 0, 7 ], more: { l: 8 } } ]",
+      "let a = 1, c = [2]; [a, c[0]] = [c[0]!, a]": "[ 2, 1 ]",
+      "[a, c]": "[ 2, [ 1 ] ]",
+      "let d = 3; const swap = () => { [d = 9, o.at, ...rest] = [undefined, 4, 5] as any; return d; }; swap()": "9",
+      "[d, o.at, rest]": "[ 9, 4, [ 5 ] ]",
+    };
+    for (const [code, result] of Object.entries(cells)) expect(await run(code)).toMatchObject({ error: undefined, result });
+  });
+
   test("a value that displays itself is shown so, with bytes as base64", async () => {
     const { events } = await run(
       "({ [Symbol.for('Jupyter.display')]: async () => ({ 'text/plain': 'me', 'image/png': new Uint8Array([1, 2, 3]) }) })",
@@ -95,7 +128,7 @@ describe("errors", () => {
     expect(stdout).toBe("");
     expect(error).toMatchObject({
       ename: "TypeScriptError",
-      evalue: "line 2:7 - Type 'number' is not assignable to type 'string'.",
+      evalue: "cell[1], line 2:7 - Type 'number' is not assignable to type 'string'.",
     });
     expect(error?.traceback.slice(1)).toEqual(["    2 | const x: string = 5;", "      |       ^"]);
   });
@@ -131,6 +164,33 @@ describe("errors", () => {
     expect((await run("throw 'just text'")).error).toMatchObject({ ename: "Thrown", evalue: "just text" });
   });
 
+  test("of a cell that fails, what came before the failure is there for the next, with its type", async () => {
+    await run("let before = 1; const kept = 'kept';");
+    const failed = await run(`import { sep } from 'node:path';
+      type Pair = [number, string];
+      const pair: Pair = [1, 'a'];
+      function first([a]: Pair) { return a; }
+      await null;
+      let before = ['new'];
+      throw new Error('here');
+      const kept = 5; class Never {}`);
+    expect(failed.error?.evalue).toBe("here");
+    expect((await run("const more: Pair = pair; [first(more), before.length, kept.length, sep]")).result).toBe(
+      "[ 1, 1, 4, '/' ]",
+    );
+    expect((await run("new Never()")).error?.evalue).toContain("Cannot find name 'Never'");
+    expect((await run("const wrong: number = before")).error?.evalue).toContain("Type 'string[]'");
+    expect((await run("const half = 1; await Promise.reject(new Error('shown last'))")).ok).toBe(false);
+    expect((await run("half")).result).toBe("1");
+  });
+
+  test("an interrupted loop leaves its variables as far as it came", async () => {
+    const running = run("let turns = 0; const list: number[] = []; for (;;) list[0] = ++turns;");
+    setTimeout(() => engine.interrupt(), 300);
+    expect((await running).error?.ename).toBe("Interrupted");
+    expect((await run("turns > 0 && list[0]! > 0")).result).toBe("true");
+  });
+
   test("what nobody catches is shown in the cell and the engine lives on", async () => {
     const { ok, stderr } = await run(
       "setTimeout(() => { throw new Error('in a timer') }, 1);\nvoid Promise.reject(new Error('unawaited'));\nawait new Promise((r) => setTimeout(r, 50));",
@@ -148,7 +208,7 @@ describe("imports", () => {
         .result,
     ).toBe("85");
     const { error } = await run("import * as tiny from 'tiny-esm';\n\nconst wrong: string = tiny.answer;");
-    expect(error?.evalue).toBe("line 3:7 - Type 'number' is not assignable to type 'string'.");
+    expect(error?.evalue).toBe("cell[1], line 3:7 - Type 'number' is not assignable to type 'string'.");
     expect((await run("const kept: string = new Box(1).v")).error?.evalue).toContain(
       "Type 'number' is not assignable to type 'string'",
     );

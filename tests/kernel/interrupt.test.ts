@@ -20,11 +20,23 @@ describe("an interrupt ends", () => {
     ["a synchronous loop", "while (true) {}"],
     ["a loop after an await", "await null; while (true) {}"],
     ["a loop after a timer", "await new Promise((r) => setTimeout(r, 5)); while (true) {}"],
+    ["a loop that awaits what is there already", "for (;;) await null;"],
+    ["ticks that call for ticks", "await new Promise(() => { const again = () => process.nextTick(again); again(); });"],
+    [
+      "promises that call for promises",
+      "await new Promise(() => { const again = () => void Promise.resolve().then(again); again(); });",
+    ],
+    ["a wait for a lock", "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);"],
+    ["a loop in the system", "import { readFileSync } from 'node:fs'; for (;;) readFileSync('/proc/self/status');"],
     ["a loop that catches everything", "for (;;) { try { for (;;) {} } catch {} finally { } }"],
   ])("%s, and variables stay", async (_, code) => {
     const running = runCell(engine, code);
-    setTimeout(() => engine.interrupt(), 500);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const since = performance.now();
+    engine.interrupt();
     const { ok, died, error } = await running;
+    // Half a second on a quiet machine.
+    expect(performance.now() - since).toBeLessThan(3_000);
     expect({ ok, died }).toEqual({ ok: false, died: false });
     expect(error).toMatchObject({ ename: "Interrupted", evalue: "the cell was interrupted" });
     expect((await runCell(engine, "kept")).result).toBe("'still here'");
@@ -39,6 +51,15 @@ test("an interrupt at any moment between sending a cell and its first step ends 
     expect((await running).error).toMatchObject({ ename: "Interrupted" });
     expect((await runCell(engine, "kept")).result).toBe("'still here'");
   }
+});
+
+test("an interrupt ends a cell while immediates of an earlier one are waiting", async () => {
+  for (const code of ["await new Promise(() => { const again = () => setImmediate(again); again(); });", "while (true) {}"]) {
+    const running = runCell(engine, code);
+    setTimeout(() => engine.interrupt(), 500);
+    expect(await running).toMatchObject({ died: false, stderr: "", error: { ename: "Interrupted" } });
+  }
+  expect((await runCell(engine, "kept")).result).toBe("'still here'");
 });
 
 test("an interrupt that overtakes its cell ends it", async () => {
@@ -128,6 +149,12 @@ describe("what an interrupted cell was doing stops with it:", () => {
   test("it tidies up first: finally blocks run, and what they await", async () => {
     const tidy = "await new Promise((r) => setTimeout(r, 50)); console.log('tidied');";
     const running = runCell(engine, `try { await new Promise(() => {}); } finally { ${tidy} }`);
+    setTimeout(() => engine.interrupt(), 500);
+    expect(await running).toMatchObject({ stdout: "tidied\n", error: { ename: "Interrupted" } });
+  });
+
+  test("also in a loop that never lets anything else run", async () => {
+    const running = runCell(engine, "try { for (;;) await null; } finally { console.log('tidied'); }");
     setTimeout(() => engine.interrupt(), 500);
     expect(await running).toMatchObject({ stdout: "tidied\n", error: { ename: "Interrupted" } });
   });

@@ -90,7 +90,7 @@ describe("in a cell,", () => {
     const { error } = await run("%time\nconst one = 1;\nthrow new Error(String(one));");
     expect(error?.traceback[1]).toBe("    at cell[1], line 3");
     expect((await run("%time const wrong: string = 5;")).error?.traceback).toEqual([
-      "TypeScriptError: line 1:13 - Type 'number' is not assignable to type 'string'.",
+      "TypeScriptError: cell[1], line 1:13 - Type 'number' is not assignable to type 'string'.",
       "    1 | %time const wrong: string = 5;",
       "      |             ^^^^^",
     ]);

@@ -87,7 +87,7 @@ describe.skipIf(!available)("driven by Jupyter's own programs", () => {
 import sys, nbformat
 from nbclient import NotebookClient
 nb = nbformat.read(sys.argv[1], as_version=4)
-client = NotebookClient(nb, timeout=3, interrupt_on_timeout=True, startup_timeout=300, kernel_name="tweedie", allow_errors=True)
+client = NotebookClient(nb, timeout=10, interrupt_on_timeout=True, startup_timeout=300, kernel_name="tweedie", allow_errors=True)
 client.execute()
 print([c.outputs[-1].get("ename") or c.outputs[-1]["data"]["text/plain"] for c in nb.cells])
 `;

@@ -110,15 +110,18 @@ describe("local files", () => {
 
   test("a type error in a file names the file and its line, and the file works once it is mended", async () => {
     const { error } = await run("import { text } from './broken'; text");
-    expect(error?.evalue).toBe("broken.ts line 2:14 - Type 'number' is not assignable to type 'string'.");
+    expect(error?.evalue).toBe("broken.ts, line 2:14 - Type 'number' is not assignable to type 'string'.");
     expect(error?.traceback.slice(1)).toEqual(["    2 | export const text: string = 5;", "      |              ^^^^"]);
+    expect((await run("'a cell without imports'")).ok).toBe(true);
+    expect((await run("type Text = typeof import('./broken').text;")).error?.evalue).toContain("broken.ts, line 2:14");
     write("broken.ts", "export const text: string = 'mended';");
     expect((await run("import { text } from './broken'; text")).result).toBe("'mended'");
   });
 });
 
 describe("packages", () => {
-  const { run } = inFolder({
+  const { run, write } = inFolder({
+    "package.json": "{}",
     "node_modules/awaits/package.json": '{ "name": "awaits", "type": "module", "exports": { "./sub": "./lib/sub.js" } }',
     "node_modules/awaits/lib/sub.js": "export const five = await Promise.resolve(5); export default 'default';",
   });
@@ -126,6 +129,23 @@ describe("packages", () => {
   test("an ESM-only package that awaits while it loads can be imported", async () => {
     expect((await run("import fallback, { five } from 'awaits/sub'; [fallback, five]")).result).toBe("[ 'default', 5 ]");
     expect((await run("(await import('awaits/sub')).five")).result).toBe("5");
+  });
+
+  test("packages come and go while cells run", async () => {
+    write("uses.ts", "import { n } from 'late'; export const more = n + 1;");
+    expect((await run("import { n } from 'late'")).error?.evalue).toContain("Cannot find module 'late'");
+    expect((await run("import { more } from './uses'")).error?.evalue).toContain(
+      "uses.ts, line 1:19 - Cannot find module 'late'",
+    );
+    write("node_modules/late/package.json", '{ "name": "late", "main": "late.js", "types": "late.d.ts" }');
+    write("node_modules/late/late.js", "exports.n = 1;");
+    write("node_modules/late/late.d.ts", "export declare const n: number;");
+    write("package.json", '{ "dependencies": { "late": "1.0.0" } }');
+    expect((await run("import { more } from './uses'; import { n } from 'late'; [n, more]")).result).toBe("[ 1, 2 ]");
+    // Long enough for whatever watches folders to have its say.
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    write("package.json", "{}");
+    expect((await run("'next'")).result).toBe("'next'");
   });
 
   test("what a package does not export is no module", async () => {
