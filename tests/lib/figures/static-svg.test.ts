@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Figure, imageGrid } from "../../../lib/figures/index.js";
+import { barsWithIntervals, Figure, imageGrid } from "../../../lib/figures/index.js";
 import { axisRange, linearTicks, logTicks, placeAxis } from "../../../lib/figures/static-axes.js";
 import { exampleFigures } from "./example-figures.js";
 
@@ -54,6 +54,16 @@ describe("the still picture", () => {
     expect(named.toSvg()).toContain("<title>&lt;b&gt;</title>");
     expect(named.toSvg()).not.toContain("<script");
   });
+});
+
+test("a bar begins at its axis where that begins above the bar's base", () => {
+  const values = [1, 0.9, 0.2].map((mean) => ({ mean, low: mean, high: mean }));
+  const figure = barsWithIntervals(["a", "b", "c"], [{ name: "bars", values }], { title: "Bars", range: [0.5, 1] });
+  const bars = [...figure.toSvg().matchAll(/<rect x="([\d.]+)" [^>]*?width="([\d.]+)" [^>]*opacity="0/g)];
+  const [whole, most, none] = bars.map(([, x, width]) => ({ x: Number(x), width: Number(width) }));
+  expect([most!.x, none!.x]).toEqual([whole!.x, whole!.x]);
+  expect(most!.width / whole!.width).toBeCloseTo(0.8, 2);
+  expect(none!.width).toBe(0);
 });
 
 test("a caption of several lines ends above its picture", () => {
