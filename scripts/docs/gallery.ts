@@ -10,14 +10,14 @@ import { bundleHtml } from "./stills.js";
 /** Parameters with which a notebook takes seconds. */
 const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "01-look-inside": {
-    steps: 12,
+    steps: 8,
     promptedSeeds: 1,
     scenesPerPair: 4,
     vectors: 6000,
     features: 64,
     k: 12,
     saeSteps: 300,
-    steeringSteps: 8,
+    steeringSteps: 6,
     pilotPictures: 2,
     steeredPictures: 4,
   },
@@ -25,13 +25,13 @@ const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     prompts: ["a large red circle", "a blue star"],
     solvers: ["ddim", "heun", "dpmpp-2m"],
     noisy: ["ddpm", "euler-ancestral"],
-    stepCounts: [5, 10, 20],
+    stepCounts: [2, 5, 10],
     referenceSteps: 40,
     seeds: 2,
     judgedSteps: [3],
     judgedPrompts: 6,
   },
-  "03-anatomy": { steps: 6, noiseLevels: [300], judgedPrompts: 3 },
+  "03-anatomy": { steps: 5, noiseLevels: [300], judgedPrompts: 2 },
   "04-attention": { steps: 8, scoredScenes: 8, noiseLevels: [300, 700], weights: [0, 1, 4], editSteps: 6, judgedPrompts: 12 },
   "05-editing": {
     pictures: 3,
@@ -50,9 +50,9 @@ const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "06-patching": {
     colourPairs: [["a large red circle", "a large blue circle"]],
     shapePairs: [["a large red circle", "a large red square"]],
-    steps: 6,
+    steps: 4,
     hookPoints: ["mid_block", "up_blocks.*", "up_blocks.*.attentions.*:update"],
-    call: 3,
+    call: 2,
     integrationPoints: 8,
   },
 };
