@@ -2,21 +2,27 @@
 import path from "node:path";
 import { columns, didYouMean, EXIT, helpOf, say, UsageError } from "./command-line.js";
 import { commands } from "./commands/index.js";
+import { fileTrouble } from "./file-trouble.js";
 import { NotebookFormatError } from "./notebook-format.js";
 import { PACKAGE_ROOT, packageVersion } from "./package-root.js";
 
-const FIRST_STEPS = [
-  ["tweedie run notebooks/01-look-inside.ipynb --html", "look inside a diffusion model, without Jupyter"],
-  ["tweedie install && jupyter lab", "work in Jupyter"],
-  ["tweedie new research my-study", "begin a notebook of your own"],
-  ["tweedie export out/ --to site", "show others what came out"],
-] as const;
+function firstSteps(): [command: string, what: string][] {
+  const notebook = path.join(PACKAGE_ROOT, "notebooks", "01-look-inside.ipynb");
+  const from = path.relative("", notebook);
+  return [
+    [`tweedie run ${from.length < notebook.length ? from : notebook} --html`, "look inside a diffusion model, without Jupyter"],
+    ["tweedie new research my-study", "begin a notebook of your own"],
+    ["tweedie run my-study -p seed=2", "run it with other values; results in out/"],
+    ["tweedie export out/ --to site", "show others what came out"],
+    ["tweedie install && jupyter lab", "work in Jupyter"],
+  ];
+}
 
 function overview(): string {
   return `tweedie: TypeScript notebooks that look inside diffusion models
 
 First steps
-${columns(FIRST_STEPS)}
+${columns(firstSteps())}
 
 Usage: tweedie <command> [options]
 
@@ -57,6 +63,7 @@ try {
   if (process.argv[2] === "kernel") process.exit();
 } catch (error) {
   const expected = error instanceof UsageError || error instanceof RangeError || error instanceof NotebookFormatError;
-  process.stderr.write(`tweedie: ${error instanceof Error ? (expected ? error.message : error.stack) : String(error)}\n`);
-  process.exitCode = expected ? EXIT.usage : EXIT.failed;
+  const told = expected ? error.message : fileTrouble(error);
+  process.stderr.write(`tweedie: ${told ?? (error instanceof Error ? error.stack : String(error))}\n`);
+  process.exitCode = told === undefined ? EXIT.failed : EXIT.usage;
 }

@@ -40,6 +40,8 @@ interface Description<O extends Options> {
   readonly summary: string;
   /** What it takes besides options, as help shows it. */
   readonly operands: string;
+  /** How many of them it takes at most; any number without. */
+  readonly most?: number;
   /** The first operands that it takes, where they are words to choose from. */
   readonly choices?: readonly string[];
   readonly examples: readonly (readonly [command: string, what: string])[];
@@ -62,7 +64,10 @@ export function command<const O extends Options>(
   return { ...rest, execute: async (args) => run(parse(rest, args)) };
 }
 
-function parse<O extends Options>({ name, options }: Description<O>, args: readonly string[]): Arguments<O> {
+function parse<O extends Options>(
+  { name, options, operands, most = Infinity }: Description<O>,
+  args: readonly string[],
+): Arguments<O> {
   const config = Object.fromEntries(
     Object.entries(options).map(([long, { short, value, multiple, default: fallback }]) => {
       const start = multiple ? [] : value === undefined ? false : fallback;
@@ -83,6 +88,11 @@ function parse<O extends Options>({ name, options }: Description<O>, args: reado
     const got = parsed.values[long];
     if (choices && typeof got === "string" && !choices.includes(got))
       throw new UsageError(`${name}: expected --${long} ${choices.join(", ")}, got ${got}${didYouMean(got, choices)}`);
+  }
+  const { positionals } = parsed;
+  if (positionals.length > most) {
+    const expected = most === 0 ? "options only" : `no more than ${operands}`;
+    throw new UsageError(`${name}: expected ${expected}, got ${positionals.join(" ")}`);
   }
   return parsed as unknown as Arguments<O>;
 }

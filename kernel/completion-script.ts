@@ -14,6 +14,9 @@ export function completionScript(shell: string, commands: readonly Command[]): s
   return shell === "zsh" ? zsh(commands) : bash(commands);
 }
 
+/** Installed in a project, tweedie is not among the shell's commands, and `npx tweedie …` is npx's to complete. */
+const BY_NPX = 'type tweedie > /dev/null 2>&1 || tweedie() { npx tweedie "$@"; }\n';
+
 function bash(commands: readonly Command[]): string {
   const action = ({ words, files }: Offer): string => {
     if (words) return `words="${words.join(" ")}"`;
@@ -37,7 +40,7 @@ ${cases(commands, "$COMP_CWORD", 2, action)}
   esac
 }
 complete -F _tweedie tweedie
-`;
+${BY_NPX}`;
 }
 
 function zsh(commands: readonly Command[]): string {
@@ -57,7 +60,7 @@ ${cases(commands, "$CURRENT", 3, action)}
   fi
 }
 compdef _tweedie tweedie
-`;
+${BY_NPX}`;
 }
 
 function first(commands: readonly Command[]): Offer {

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { reasonOf } from "./file-trouble.js";
 import type { CellError, MimeBundle } from "./messages.js";
 
 /** An output as nbformat 4 stores it. */
@@ -49,7 +50,7 @@ export function readNotebook(file: string): Notebook {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new NotebookFormatError(`readNotebook: cannot read ${file}: ${(error as Error).message}`);
+    throw new NotebookFormatError(`readNotebook: cannot read ${file}: ${reasonOf(error)}`);
   }
   return parseNotebook(text, file);
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import ts from "typescript";
 import { type CodeCell, type Notebook, type NotebookCell, newCellId } from "./notebook-format.js";
 
@@ -48,19 +47,6 @@ export function readParameter(text: string, declared: readonly Parameter[]): [na
   const value = kind === "text" ? written : json(written);
   check(name, kind, value, written);
   return [name, value];
-}
-
-/** Parameters from a JSON file that holds an object of them. */
-export function readParameterFile(file: string): Record<string, unknown> {
-  let values: unknown;
-  try {
-    values = JSON.parse(readFileSync(file, "utf8"));
-  } catch (error) {
-    throw new RangeError(`parameters: cannot read ${file} as JSON: ${(error as Error).message}`);
-  }
-  if (typeof values !== "object" || values === null || Array.isArray(values))
-    throw new RangeError(`parameters: expected an object of names and values in ${file}, got ${JSON.stringify(values)}`);
-  return values as Record<string, unknown>;
 }
 
 /** Puts a cell that sets parameters behind the one that declares them, in place of one that an earlier run put there.

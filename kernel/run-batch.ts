@@ -15,9 +15,12 @@ export interface Job {
 export interface JobReport {
   readonly file: string;
   readonly target: string;
-  /** `resumed`: an earlier run had done it; `waiting`: its turn never came. */
-  readonly status: RunStatus | "resumed" | "waiting";
+  /** `reused`: its outputs are those of an earlier run; `waiting`: its turn never came. */
+  readonly status: RunStatus | "reused" | "waiting";
+  /** What this run took: nothing for notebooks that it did not run. */
   readonly seconds: number;
+  /** What the run took whose outputs are reused. */
+  readonly earlierSeconds?: number;
   readonly cells: readonly CellReport[];
   readonly written: readonly string[];
 }
@@ -55,9 +58,11 @@ async function runJob(job: Job, options: BatchOptions): Promise<JobReport> {
   const digest = digestOf(job.notebook, parameters);
   const earlier = existsSync(target) ? attempt(() => readNotebook(target)) : undefined;
   const before = earlier && recordOf(earlier);
-  if (options.resume && earlier && before?.digest === digest && before.status === "ok") {
+  const done = before?.status === "ok" || (before?.status === "allowed" && options.allowErrors);
+  if (options.resume && earlier && before?.digest === digest && done) {
     const missing = options.html && !existsSync(pageOf(target));
-    return { ...nothing, status: "resumed", written: missing ? [await writePage(job, earlier)] : [] };
+    const written = missing ? [await writePage(job, earlier)] : [];
+    return { ...nothing, status: "reused", written, ...(before.seconds !== undefined && { earlierSeconds: before.seconds }) };
   }
   const { notebook, status, cells, seconds } = await runNotebook(job.notebook, {
     ...options,
@@ -66,7 +71,8 @@ async function runJob(job: Job, options: BatchOptions): Promise<JobReport> {
     parameters,
     earlier,
   });
-  recordRun(notebook, { digest, status, seconds });
+  const leniently = options.allowErrors && cells.some((cell) => cell.status === "allowed");
+  recordRun(notebook, { digest, status: leniently ? "allowed" : status, seconds });
   mkdirSync(path.dirname(target), { recursive: true });
   writeFileAtomic(target, formatNotebook(notebook));
   const written = options.html ? [target, await writePage(job, notebook)] : [target];

@@ -3,12 +3,14 @@ import path from "node:path";
 import { TYPESCRIPT_VERSION } from "./language-info.js";
 import type { CodeCell, Notebook } from "./notebook-format.js";
 import { PACKAGE_ROOT, packageVersion } from "./package-root.js";
+import type { RunStatus } from "./runner.js";
 
 /** What a notebook remembers of the run that wrote it, under `metadata.tweedie`. */
 export interface RunRecord {
   /** See `digestOf`. */
   readonly digest: string;
-  readonly status: string;
+  /** How it ended; `allowed` where cells failed that only `--allow-errors` let pass. */
+  readonly status: RunStatus | "allowed";
   readonly seconds: number;
 }
 

@@ -26,8 +26,8 @@ function time({ seconds, cells }: JobReport): string {
 }
 
 function outcome(report: JobReport): string {
-  const { status, target, written, cells } = report;
-  if (status === "resumed") return `${target} has it already`;
+  const { status, target, written, cells, earlierSeconds } = report;
+  if (status === "reused") return `${target}${earlierSeconds === undefined ? "" : `, which took ${duration(earlierSeconds)}`}`;
   if (status === "waiting") return "not run";
   const ended = endOf(report);
   if (ended) return `cell ${ended.number}: ${ended.error!.ename}: ${ended.error!.evalue.split("\n", 1)[0]}`;

@@ -265,6 +265,7 @@ function compilerForTslab(): Record<string, unknown> {
         return checker;
       };
       importsOf.set(program, imports);
+      alwaysDeclare(program);
       // Local files are checked with the cell, but compiled when they are loaded.
       builder.getAllDependencies = (file) => [file.fileName];
       return builder;
@@ -290,7 +291,7 @@ function compilerForTslab(): Record<string, unknown> {
   };
   compiler.getPreEmitDiagnosticsOfFiles = (program: ts.Program, [cell]: readonly [ts.SourceFile]) =>
     withImports(cell, program, importsOf.get(program)!)
-      .flatMap((file) => ts.getPreEmitDiagnostics(program, file))
+      .flatMap((file) => cellDiagnostics(program, file))
       .filter((diagnostic) => diagnostic.code !== NO_DECLARATION_FILE)
       .map((diagnostic) => (TOP_LEVEL_AWAIT.has(diagnostic.code) ? { ...diagnostic, code: AWAIT_OUTSIDE_ASYNC } : diagnostic));
   compiler.getDefaultTypeRoots = (directory: string, host: { directoryExists(name: string): boolean }) => {
@@ -384,6 +385,48 @@ function withImports(cell: ts.SourceFile, program: ts.Program, imports: LocalImp
     }
   return [...files];
 }
+
+/** What is wrong with a file, except that its types cannot be told to other files. */
+function cellDiagnostics(program: ts.Program, file: ts.SourceFile): ts.Diagnostic[] {
+  const ofProgram = [
+    ...program.getConfigFileParsingDiagnostics(),
+    ...program.getOptionsDiagnostics(),
+    ...program.getGlobalDiagnostics(),
+  ];
+  return [...ofProgram, ...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)];
+}
+
+/** Later cells learn a cell's types from its declarations. In these a type that a package does not export may be named by its
+ * file, since they are read here and nowhere else; what has no name at all is of any type to later cells. */
+function alwaysDeclare(program: ts.Program): void {
+  const emit = program.emit as (...args: unknown[]) => ts.EmitResult;
+  const evenIfIncomplete = true;
+  program.emit = (file, write, token, only, transformers) => emit(file, write, token, only, transformers, evenIfIncomplete);
+  const checker = program.getTypeChecker() as unknown as { getEmitResolver(...args: unknown[]): EmitResolver };
+  const resolverOf = checker.getEmitResolver;
+  checker.getEmitResolver = (...args) => {
+    const resolver = resolverOf(...args);
+    const byFile = (name: TypeWriter): EmitResolver[TypeWriter] => {
+      const write = resolver[name];
+      const { AllowNodeModulesRelativePaths } = ts.NodeBuilderFlags;
+      return (node, enclosing, flags, ...rest) => write(node, enclosing, flags | AllowNodeModulesRelativePaths, ...rest);
+    };
+    return { ...resolver, ...Object.fromEntries(TYPE_WRITERS.map((name) => [name, byFile(name)])) };
+  };
+}
+
+/** Functions of the checker by which it writes down inferred types. */
+const TYPE_WRITERS = [
+  "createTypeOfDeclaration",
+  "createReturnTypeOfSignatureDeclaration",
+  "createTypeOfExpression",
+  "createLateBoundIndexSignatures",
+] as const;
+
+type TypeWriter = (typeof TYPE_WRITERS)[number];
+type EmitResolver = Readonly<
+  Record<TypeWriter, (node: unknown, enclosing: unknown, flags: number, ...rest: unknown[]) => unknown>
+>;
 
 function completionHost(program: ts.Program): object {
   return {

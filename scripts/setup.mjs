@@ -63,7 +63,10 @@ function touch(file) {
 
 function run(command, args) {
   // npm is a script with another name on Windows; there a shell finds it.
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: "inherit", shell: process.platform === "win32" });
+  const shell = process.platform === "win32";
+  // As .npmrc says it, which later versions of npm will not hand on to ONNX Runtime's installer.
+  const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: process.env.ONNXRUNTIME_NODE_INSTALL ?? "skip" };
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: "inherit", shell, env });
   if (status !== 0) fail(`${command} ${args.join(" ")} failed${error ? `: ${error.message}` : ""}`);
 }
 

@@ -34,6 +34,8 @@ Exit codes: 0 nothing was found (or all of it cleared), 1 something was, 2 wrong
     if (positionals.length === 0) throw new UsageError("check: expected a notebook, for instance tweedie check notebooks/");
     if (values.fix && !values.cleared)
       throw new UsageError("check: expected --fix together with --cleared; nothing else can be fixed");
+    if (values["no-types"] && !values.cleared && !values.rerun)
+      throw new UsageError("check: expected --cleared or --rerun beside --no-types, which alone leaves nothing to check");
     const notebooks = findNotebooks(positionals).map(({ file }) => ({ file, notebook: readNotebook(file) }));
     const { checkCleared, checkRerun, cleared } = await import("../notebook-check.js");
     const types = values["no-types"] ? new Map<string, Finding[]>() : await typesOf(notebooks);

@@ -6,6 +6,7 @@ export const doctor: Command = command({
   name: "doctor",
   summary: "checks everything tweedie stands on, says what to do",
   operands: "",
+  most: 0,
   examples: [
     ["tweedie doctor", "what is there, what is missing, what to do about it"],
     ["tweedie doctor --install-cuda", "fetch ONNX Runtime's CUDA libraries"],

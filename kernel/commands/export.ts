@@ -60,7 +60,9 @@ A site's index shows titles, the first picture and the first paragraph of each n
       const { files, broken } = notebooksToSite(notebooks, { title, code, theme });
       for (const text of broken) warn(`${text}, which is not part of the site`);
       write(files, values.output ?? "site");
-      return say(`${path.join(values.output ?? "site", "index.html")}: ${sources.length} notebooks`);
+      return say(
+        `${path.join(values.output ?? "site", "index.html")}: ${sources.length} notebook${sources.length === 1 ? "" : "s"}`,
+      );
     }
     for (const source of sources) {
       const files = await render(values.to, source, { code, theme, link: linkAmong(source, sources, values.to) });

@@ -12,6 +12,7 @@ export const install: Command = command({
   name: "install",
   summary: "registers the TypeScript kernel with Jupyter",
   operands: "",
+  most: 0,
   examples: [
     ["tweedie install && jupyter lab", 'then choose "TypeScript (tweedie)"'],
     ["tweedie install --sys-prefix", "only in the active virtual or conda environment"],
@@ -21,8 +22,7 @@ export const install: Command = command({
   about: `Writes a kernelspec: a folder that tells Jupyter, VS Code and nbconvert how to start the kernel. Needs no Python.
 It names this Node.js and this copy of tweedie, so run it again when one of them moves. tweedie doctor checks that.`,
   options: { ...WHERE, "display-name": { value: "<text>", help: "what people choose in Jupyter" } },
-  run({ values, positionals }) {
-    expectNone("install", positionals);
+  run({ values }) {
     const { name, "display-name": displayName } = values;
     const folder = installKernel(target("install", values), { name, ...(displayName !== undefined && { displayName }) });
     return say(`installed ${folder}\nNow: jupyter lab, and choose "${displayName ?? "TypeScript (tweedie)"}".`);
@@ -33,14 +33,14 @@ export const uninstall: Command = command({
   name: "uninstall",
   summary: "takes the kernel away from Jupyter again",
   operands: "",
+  most: 0,
   examples: [
     ["tweedie uninstall", "what tweedie install wrote"],
     ["tweedie uninstall --sys-prefix --name tweedie-dev", "with the options that it was installed with"],
   ],
   about: `Removes the files that tweedie install wrote and no other. A kernel of that name that is not tweedie's is left alone.`,
   options: WHERE,
-  run({ values, positionals }) {
-    expectNone("uninstall", positionals);
+  run({ values }) {
     const folder = uninstallKernel(target("uninstall", values), values);
     return say(folder ? `removed ${folder}` : "there was nothing to remove");
   },
@@ -57,8 +57,4 @@ function target(name: string, { user, prefix, "sys-prefix": environment }: Where
     throw new UsageError(`${name}: expected one of --user, --prefix and --sys-prefix`);
   if (prefix !== undefined) return { kind: "prefix", prefix };
   return { kind: environment ? "sys-prefix" : "user" };
-}
-
-function expectNone(name: string, operands: readonly string[]): void {
-  if (operands.length > 0) throw new UsageError(`${name}: expected options only, got ${operands.join(" ")}`);
 }

@@ -9,6 +9,7 @@ export const create: Command = command({
   name: "new",
   summary: "begins a notebook from a template that runs as it is",
   operands: "<research|teaching|quick-check> [folder or .ipynb]",
+  most: 2,
   choices: TEMPLATES,
   examples: [
     ["tweedie new research my-study", "my-study/research.ipynb, and a tsconfig.json for editors"],
@@ -26,6 +27,7 @@ Each runs on the embedded model in a minute. Nothing is overwritten.`,
       throw new UsageError(
         `new: expected ${TEMPLATES.join(", ")}, got ${template || "nothing"}${didYouMean(template, TEMPLATES)}`,
       );
+    if (target === "") throw new UsageError("new: expected a folder or a notebook's name, got an empty one");
     const isFile = target.endsWith(".ipynb");
     const folder = isFile ? path.dirname(target) : target;
     const notebook = isFile ? target : path.join(folder, `${template}.ipynb`);

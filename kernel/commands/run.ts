@@ -1,8 +1,10 @@
 import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
 import { type Command, columns, command, EXIT, positive, say, UsageError } from "../command-line.js";
+import { reasonOf } from "../file-trouble.js";
 import { findNotebooks, type NotebookFile } from "../notebook-files.js";
 import { readNotebook, writeFileAtomic } from "../notebook-format.js";
+import type { ParameterKind } from "../parameters.js";
 import type { BatchOptions, Job, JobReport } from "../run-batch.js";
 import { endOf, jsonReport, junitReport, summaryTable } from "../run-report.js";
 import { ParallelProgress, ProgressLines, TerminalProgress } from "../terminal-progress.js";
@@ -15,6 +17,7 @@ export const run: Command = command({
     ["tweedie run study.ipynb --html", "out/study.ipynb with its outputs, and out/study.html"],
     ["tweedie run study.ipynb --help-notebook", "which parameters it has"],
     ['tweedie run study.ipynb -p steps=50 -p prompt="a red circle" -o out/steps-50.ipynb', "with other values"],
+    ["tweedie run study.ipynb -f params.yaml", "with the values of a file: steps: 50"],
     ["tweedie run notebooks/ --jobs 2 --resume", "a folder, two at a time, without what is done already"],
     ["tweedie run notebooks/ --timeout 600 --junit report.xml", "in CI"],
   ],
@@ -24,8 +27,10 @@ others); what ran until then is written. A cell tagged "raises-exception" may fa
 Parameters are the variables of the cell tagged "parameters", without one of the first cell that only has let declarations. Values
 are read as what the default is: a number, text, true or false, a list or an object as JSON. A cell that sets them is put behind.
 
---resume leaves out a notebook whose output is there and came through with the same source, parameters and versions. Files that it
-reads or imports are not compared, and a notebook is run whole or not at all: the variables of a cell that ran are gone.
+--resume reuses the outputs of notebooks that came through with the same source, parameters and versions (of tweedie and
+TypeScript); the report calls them "reused", with what they took then. What failed, was interrupted or has changed runs again from
+its top: a notebook cannot go on in its middle, for variables end with their process. Inside a cell, collect with a folder and
+trainSae with a checkpoint do go on. Files that a notebook reads or imports are not compared: without --resume everything runs.
 
 Ctrl-C interrupts what runs and writes it as far as it came; Ctrl-C again ends at once.
 
@@ -34,13 +39,13 @@ Exit codes: 0 every notebook came through, 1 a cell failed, 2 wrong use or not a
     output: { short: "o", value: "<folder or .ipynb>", default: "out", help: "where to write" },
     html: { help: "also write one self-contained HTML page per notebook" },
     parameters: { short: "p", value: "<name=value>", multiple: true, help: "set a parameter; may be repeated" },
-    "parameters-file": { short: "f", value: "<file.json>", help: "set parameters from an object in a file; -p wins over it" },
+    "parameters-file": { short: "f", value: "<file>", help: "set parameters from a YAML or JSON file; -p wins over it" },
     "help-notebook": { help: "list the notebook's parameters instead of running it" },
     timeout: { short: "t", value: "<seconds>", help: "limit per cell" },
     "notebook-timeout": { value: "<seconds>", help: "limit per notebook" },
     "allow-errors": { help: "go on behind cells that fail; the exit code is 0 then" },
     jobs: { short: "j", value: "<number>", default: "1", help: "notebooks that run at the same time" },
-    resume: { help: "leave out notebooks that are done" },
+    resume: { help: "reuse the outputs of notebooks that came through and have not changed" },
     "kernel-log": { value: "<file>", help: "write all that cells print, with times" },
     json: { help: "report as JSON on standard output" },
     junit: { value: "<file.xml>", help: "report for CI" },
@@ -53,7 +58,7 @@ Exit codes: 0 every notebook came through, 1 a cell failed, 2 wrong use or not a
     };
     const count = positive(values.jobs, "--jobs to be a whole number of notebooks", { whole: true });
     if (positionals.length === 0)
-      throw new UsageError("run: expected a notebook, for instance tweedie run notebooks/01-look-inside.ipynb");
+      throw new UsageError("run: expected a notebook, for instance tweedie run study.ipynb; tweedie new begins one");
     const single = values.output.endsWith(".ipynb");
     const files = findNotebooks(positionals, single ? undefined : values.output);
     if (values["help-notebook"]) return helpNotebooks(files);
@@ -61,6 +66,7 @@ Exit codes: 0 every notebook came through, 1 a cell failed, 2 wrong use or not a
       throw new UsageError(`run: expected --output to be a folder for ${files.length} notebooks, got ${values.output}`);
     const given = { assignments: values.parameters, file: values["parameters-file"] };
     const jobs = await prepare(files, { output: values.output, single, given });
+    if (values.junit !== undefined) expectWritable(values.junit, "--junit");
     const { runBatch } = await import("../run-batch.js");
     const stop = new AbortController();
     const interrupt = (): void => {
@@ -104,8 +110,8 @@ interface Preparation {
 /** Everything that can be wrong is found out before hours of computing, not after. */
 async function prepare(files: readonly NotebookFile[], { output, single, given }: Preparation): Promise<Job[]> {
   const wanted = given.assignments.length > 0 || given.file !== undefined;
-  const { parameterCell, readParameter, readParameterFile, injectParameters } = await import("../parameters.js");
-  const fromFile = given.file === undefined ? {} : readParameterFile(given.file);
+  const { parameterCell, readParameter, injectParameters } = await import("../parameters.js");
+  const fromFile = given.file === undefined ? {} : (await import("../parameter-file.js")).readParameterFile(given.file);
   const jobs = files.map(({ file, place }): Job => {
     const notebook = readNotebook(file);
     const target = single ? output : path.join(output, place);
@@ -123,15 +129,20 @@ async function prepare(files: readonly NotebookFile[], { output, single, given }
   const targets = jobs.map(({ target }) => path.resolve(target));
   const twice = targets.find((target, index) => targets.indexOf(target) !== index);
   if (twice) throw new UsageError(`run: two notebooks would be written to ${twice}; run them into different folders`);
-  const folder = single ? path.dirname(output) : output;
+  expectWritable(single ? output : path.join(output, "notebook"), "--output");
+  return jobs;
+}
+
+/** Makes the folder of a file that will be written, and sees whether it can be. */
+function expectWritable(file: string, option: string): void {
+  const folder = path.dirname(file);
   try {
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.W_OK);
-    if (existsSync(folder) && single && existsSync(output)) accessSync(output, constants.W_OK);
+    if (existsSync(file)) accessSync(file, constants.W_OK);
   } catch (error) {
-    throw new UsageError(`run: cannot write to ${output}: ${(error as Error).message}; choose another folder with --output`);
+    throw new UsageError(`run: cannot write to ${folder}: ${reasonOf(error)}; choose another place with ${option}`);
   }
-  return jobs;
 }
 
 /** What is wrong is wrong with this notebook; others may take the same parameters. */
@@ -152,11 +163,20 @@ async function helpNotebooks(files: readonly NotebookFile[]): Promise<number> {
     );
     const rows = parameters.map(
       ({ name, kind, value, help }) =>
-        [`-p ${name}=${value}`, [kind === "any" ? "" : kind, help].filter(Boolean).join(": ")] as const,
+        [assignment(name, kind, value), [kind === "any" ? "" : kind, help].filter(Boolean).join(": ")] as const,
     );
     if (rows.length > 0) say(columns(rows));
   }
   return EXIT.ok;
+}
+
+/** As one writes it in a shell: a list or an object as JSON, on one line and in quotes. */
+function assignment(name: string, kind: ParameterKind, value: string): string {
+  if (kind !== "list" && kind !== "object") return `-p ${name}=${value}`;
+  return `-p '${name}=${value
+    .replace(/\s*\n\s*/g, " ")
+    .replace(/,?\s*([\]}])/g, "$1")
+    .replace(/([[{])\s+/g, "$1")}'`;
 }
 
 /** What is seen of a run while it runs. Where standard output is the report's, progress goes to standard error. */

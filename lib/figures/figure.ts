@@ -77,10 +77,11 @@ export class Figure extends Displayed {
     return staticSvg(this);
   }
 
-  /** Without Plotly's own type: readers that know it know HTML too, which does more, and a notebook would hold everything twice. */
+  /** Plotly's own type is what editors such as VS Code draw by themselves, and what other programs read a figure's data from. */
   override mimeBundle(): MimeBundle {
     const svg = this.toSvg();
     return {
+      "application/vnd.plotly.v1+json": this.toJSON(),
       "text/html": this.#fragment(false, svg),
       ...(svg.length <= longestOwnStill ? { "image/svg+xml": svg } : {}),
       "text/plain": this.summary,

@@ -100,13 +100,16 @@ function barSvg(trace: Trace, { x, y }: Panel, data: readonly Trace[]): string {
   const width = grouped ? 0.7 / group.length : Number(trace.width ?? 0.8);
   const shift = grouped ? (group.indexOf(trace) - (group.length - 1) / 2) * width : 0;
   const log = along.spec.type === "log";
+  // An axis may begin above the bars' base.
+  const [low, high] = [Math.min(along.from, along.to), Math.max(along.from, along.to)];
+  const within = (at: number): number => Math.min(high, Math.max(low, at));
   const error = (horizontal ? trace.error_x : trace.error_y) as PlotObject | undefined;
   const texts = Array.isArray(trace.text) ? (trace.text as readonly PlotValue[]) : [];
   return lengths
     .map((length, i) => {
       if (!Number.isFinite(length) || (log && length <= 0)) return "";
-      const a = log ? along.from : along.at(base);
-      const b = along.at(base + length);
+      const a = log ? along.from : within(along.at(base));
+      const b = within(along.at(base + length));
       const c = across.at(places[i]! + shift - width / 2);
       const d = across.at(places[i]! + shift + width / 2);
       const [left, top, w, h] = horizontal

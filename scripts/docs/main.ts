@@ -16,19 +16,21 @@ export interface SiteOptions {
   readonly out: string;
   /** Whether notebooks and examples are run for their pictures. */
   readonly figures: boolean;
-  /** Whether also notebooks that take minutes are. */
-  readonly allNotebooks?: boolean;
+  /** Whether notebooks are run as they are, which takes minutes each, and not with small parameters. */
+  readonly fullNotebooks?: boolean;
 }
 
 export interface SiteReport extends LinkReport {
   readonly pages: number;
+  /** What examples and notebooks threw. */
+  readonly failed: readonly string[];
 }
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Makes the site anew in a folder and follows its links.
+/** Makes the site anew in a folder and follows its links. Examples and notebooks that fail are told in the report, all of them.
  * @throws RangeError if there is anything but a site in the folder */
-export async function buildSite({ out, figures, allNotebooks = false }: SiteOptions): Promise<SiteReport> {
+export async function buildSite({ out, figures, fullNotebooks = false }: SiteOptions): Promise<SiteReport> {
   if (existsSync(out) && readdirSync(out).length > 0 && !existsSync(path.join(out, "assets", "site.css")))
     throw new RangeError(`docs: expected an empty folder, or one with an earlier site, got ${out}; choose another with --out`);
   rmSync(out, { recursive: true, force: true });
@@ -41,8 +43,17 @@ export async function buildSite({ out, figures, allNotebooks = false }: SiteOpti
   const all = [home, ...sections.flatMap(({ pages }) => pages)];
   const runs = figures ? new Runs(root) : undefined;
   // Notebooks and examples run in processes of their own, while the reference is made in this one.
-  const gallery = galleryPage({ root, out, runs, all: allNotebooks });
-  const examples = runs?.examples(all);
+  const gallery = galleryPage({ root, out, runs, full: fullNotebooks });
+  const failed: string[] = [];
+  const examples = new Map(
+    [...(runs?.examples(all) ?? [])].map(([name, shown]) => [
+      name,
+      shown.catch((error: Error) => {
+        failed.push(error.message);
+        return [];
+      }),
+    ]),
+  );
   const reference = await writeReference({
     root,
     out: path.join(out, "api"),
@@ -61,7 +72,7 @@ export async function buildSite({ out, figures, allNotebooks = false }: SiteOpti
   };
   for (const page of all) {
     const outputs = new Map<number, string>();
-    for (const [line, bundle] of (await examples?.get(page.name)) ?? []) {
+    for (const [line, bundle] of (await examples.get(page.name)) ?? []) {
       const still = (bytes: Uint8Array | string, extension: string): string => {
         const place = `assets/figures/${page.name.replaceAll("/", "-")}-${line + 1}.${extension}`;
         writeFileSync(path.join(out, place), bytes);
@@ -72,12 +83,12 @@ export async function buildSite({ out, figures, allNotebooks = false }: SiteOpti
     const { html, headings } = renderPage(page.markdown, { page: page.name, api: reference.pages, inserts, outputs });
     put(page.name, page.title, html, headings);
   }
-  const { html, headings } = await gallery;
+  const { html, headings, failed: failedNotebooks } = await gallery;
   put("gallery", "Gallery", html, headings);
   writeFileSync(path.join(out, "assets", "index.js"), searchIndex(found, reference.pages));
 
   const files = readdirSync(out, { recursive: true, encoding: "utf8" }).map((file) => file.replaceAll(path.sep, "/"));
-  return { ...checkLinks(out, files), pages: all.length + 1 };
+  return { ...checkLinks(out, files), pages: all.length + 1, failed: [...failed, ...failedNotebooks] };
 }
 
 /** What the search looks through: titles of pages and their parts, and names of the public API. */
@@ -95,19 +106,20 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     options: {
       out: { type: "string", default: path.join(root, "out", "docs") },
       "no-figures": { type: "boolean", default: false },
-      "all-notebooks": { type: "boolean", default: false },
+      "full-notebooks": { type: "boolean", default: false },
     },
   });
   const started = performance.now();
-  const { pages, checked, broken, loaded } = await buildSite({
+  const { pages, checked, broken, loaded, failed } = await buildSite({
     out: path.resolve(values.out),
     figures: !values["no-figures"],
-    allNotebooks: values["all-notebooks"],
+    fullNotebooks: values["full-notebooks"],
   });
+  for (const failure of failed) console.error(failure);
   for (const link of broken) console.error(`broken link in ${link}`);
   for (const url of loaded) console.error(`loaded from elsewhere by ${url}`);
   console.log(
     `${pages} pages and the API's in ${values.out}; ${checked} links followed, ${broken.length} broken; ${((performance.now() - started) / 1000).toFixed(0)} s`,
   );
-  if (broken.length + loaded.length > 0) process.exitCode = 1;
+  if (failed.length + broken.length + loaded.length > 0) process.exitCode = 1;
 }

@@ -2,7 +2,8 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import type { CodeCell, Notebook } from "../../kernel/notebook-format.js";
+import { type Notebook, readNotebook } from "../../kernel/notebook-format.js";
+import { recordOf } from "../../kernel/run-record.js";
 import { examplesOf } from "./examples.js";
 import type { Page } from "./pages.js";
 import { type ExampleOutcome, runExamples } from "./run-examples.js";
@@ -15,6 +16,9 @@ export interface RanNotebook {
   /** Whether it was run with small parameters for this site. */
   readonly small: boolean;
 }
+
+/** What a page's `ts show` blocks displayed, by line of their fence. */
+type Shown = ExampleOutcome["shown"];
 
 /** What notebooks and examples show, kept until the library or they themselves change. */
 export class Runs {
@@ -29,52 +33,50 @@ export class Runs {
     mkdirSync(this.#cache, { recursive: true });
   }
 
-  /** A notebook of `notebooks/` as `npm start` and the like left it in `out/`, where that is of this notebook.
-   * @param parameters with which it is run otherwise; without any it is not */
-  async notebook(name: string, parameters?: Readonly<Record<string, unknown>>): Promise<RanNotebook | undefined> {
-    const source = readFileSync(path.join(this.#root, "notebooks", `${name}.ipynb`), "utf8");
+  /** A notebook of `notebooks/`: as `npm start` and the like left it in `out/`, where that is of this notebook and came through;
+   * else run with these parameters.
+   * @throws Error with what a cell threw */
+  async notebook(name: string, parameters: Readonly<Record<string, unknown>>): Promise<RanNotebook> {
+    const given = path.join(this.#root, "notebooks", `${name}.ipynb`);
+    const source = readFileSync(given, "utf8");
     const full = path.join(this.#root, "out", `${name}.ipynb`);
-    const page = path.join(this.#root, "out", `${name}.html`);
-    if (existsSync(full) && existsSync(page)) {
-      const ran = JSON.parse(readFileSync(full, "utf8")) as Notebook;
-      if (codeOf(ran) === codeOf(JSON.parse(source) as Notebook)) return { notebook: ran, page, small: false };
+    const fullPage = path.join(this.#root, "out", `${name}.html`);
+    if (existsSync(full) && existsSync(fullPage)) {
+      const ran = readNotebook(full);
+      const isWhole = recordOf(ran).status === "ok" && codeOf(ran) === codeOf(readNotebook(given));
+      if (isWhole) return { notebook: ran, page: fullPage, small: false };
     }
-    if (parameters === undefined) return undefined;
     const values = Object.entries(parameters).flatMap(([key, value]) => ["-p", `${key}=${JSON.stringify(value)}`]);
     const folder = this.#place(name, source, ...values);
-    const result = path.join(folder, `${name}.ipynb`);
-    if (!existsSync(result)) {
-      const given = path.join(this.#root, "notebooks", `${name}.ipynb`);
-      const cli = path.join(this.#root, "dist", "kernel", "cli.js");
-      await node([cli, "run", given, "--output", folder, "--html", "--quiet", ...values]);
-    }
-    const notebook = JSON.parse(readFileSync(result, "utf8")) as Notebook;
-    return { notebook, page: path.join(folder, `${name}.html`), small: true };
+    const cli = path.join(this.#root, "dist", "kernel", "cli.js");
+    await node([cli, "run", given, "--output", folder, "--html", "--quiet", "--resume", ...values]);
+    const notebook = readNotebook(path.join(folder, `${name}.ipynb`));
+    return { notebook, page: path.join(folder, `${name}.html`), small: values.length > 0 };
   }
 
-  /** What the `ts show` blocks of pages displayed, by page.
-   * @throws Error with the stack of an example that failed */
-  examples(pages: readonly Page[]): ReadonlyMap<string, Promise<ExampleOutcome["shown"]>> {
-    const showing = pages.filter(({ name, markdown }) => examplesOf(markdown, name).some((example) => example.shown));
-    const placed = showing.map((page) => {
+  /** Runs the examples of pages.
+   * @returns by page what its `ts show` blocks displayed; rejected with the stack of an example that failed, and where such a
+   *   block displayed nothing */
+  examples(pages: readonly Page[]): ReadonlyMap<string, Promise<Shown>> {
+    const running = pages.filter(({ name, markdown }) => examplesOf(markdown, name).some(({ notRun }) => notRun === undefined));
+    const placed = running.map((page) => {
       const file = path.join(this.#place(page.name.replaceAll("/", "-"), page.markdown), "shown.json");
       return { page, file, known: existsSync(file) };
     });
     const fresh = placed.filter(({ known }) => !known).map(({ page: { name, markdown } }) => [name, markdown] as const);
     const outcomes = fresh.length > 0 ? runExamples(new Map(fresh), this.#root) : new Map<string, Promise<ExampleOutcome>>();
     return new Map(
-      placed.map(({ page: { name, markdown }, file, known }) => {
-        if (known) return [name, Promise.resolve(JSON.parse(readFileSync(file, "utf8")) as ExampleOutcome["shown"])];
-        const lines = new Set(examplesOf(markdown, name).flatMap((example) => (example.shown ? [example.line] : [])));
-        const shown = outcomes.get(name)!.then((outcome) => {
-          if (outcome.error !== undefined) throw new Error(`an example of docs/${name}.md failed: ${outcome.error}`);
-          const wanted = outcome.shown.filter(([line]) => lines.has(line));
-          mkdirSync(path.dirname(file), { recursive: true });
-          writeFileSync(file, JSON.stringify(wanted));
-          return wanted;
-        });
-        return [name, shown];
-      }),
+      placed.map(({ page, file, known }) => [
+        page.name,
+        known
+          ? Promise.resolve(JSON.parse(readFileSync(file, "utf8")) as Shown)
+          : outcomes.get(page.name)!.then((outcome) => {
+              const shown = shownBy(page, outcome);
+              mkdirSync(path.dirname(file), { recursive: true });
+              writeFileSync(file, JSON.stringify(shown));
+              return shown;
+            }),
+      ]),
     );
   }
 
@@ -88,10 +90,16 @@ export class Runs {
   }
 }
 
-function codeOf(notebook: Notebook): string {
-  const cells = notebook.cells.filter((cell): cell is CodeCell => cell.cell_type === "code");
-  // As Jupyter keeps them, text may be a list of lines.
-  return JSON.stringify(cells.map(({ source }) => [source].flat().join("")));
+function shownBy({ name, markdown }: Page, { error, shown }: ExampleOutcome): Shown {
+  if (error !== undefined) throw new Error(`an example of docs/${name}.md failed: ${error}`);
+  const wanted = examplesOf(markdown, name).flatMap((example) => (example.shown ? [example.line] : []));
+  const missing = wanted.find((line) => !shown.some(([at]) => at === line));
+  if (missing !== undefined) throw new Error(`docs/${name}.md:${missing + 1}: expected the example to display something`);
+  return shown.filter(([line]) => wanted.includes(line));
+}
+
+function codeOf({ cells }: Notebook): string {
+  return JSON.stringify(cells.flatMap((cell) => (cell.cell_type === "code" ? [cell.source] : [])));
 }
 
 function node(args: readonly string[]): Promise<void> {
@@ -101,7 +109,9 @@ function node(args: readonly string[]): Promise<void> {
     child.stderr.on("data", (chunk) => {
       errors += chunk;
     });
-    child.on("exit", (code) => (code === 0 ? resolve() : reject(new Error(`${args.slice(1, 3).join(" ")} failed:\n${errors}`))));
+    child.on("exit", (code) =>
+      code === 0 ? resolve() : reject(new Error(`${args.slice(1, 3).join(" ")} failed:\n${errors.trim()}`)),
+    );
   });
 }
 

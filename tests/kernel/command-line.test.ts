@@ -1,11 +1,12 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { didYouMean, helpOf } from "../../kernel/command-line.js";
 import { commands } from "../../kernel/commands/index.js";
 import { PACKAGE_ROOT } from "../../kernel/package-root.js";
 import { CLI, temporaryFolder } from "./compiled.js";
+import { writeNotebook } from "./notebooks.js";
 
 const folder = temporaryFolder();
 
@@ -16,7 +17,8 @@ function tweedie(...args: string[]) {
 test("help begins with what one does first, and lists every command", () => {
   const { stdout, status } = tweedie("--help");
   expect(status).toBe(0);
-  expect(stdout.indexOf("tweedie run notebooks/01-look-inside.ipynb --html")).toBeLessThan(stdout.indexOf("Usage:"));
+  const [, notebook] = /tweedie run (\S+) --html[\s\S]*Usage:/.exec(stdout)!;
+  expect(existsSync(path.resolve(folder, notebook!))).toBe(true);
   for (const { name, summary } of commands) expect(stdout).toMatch(new RegExp(`^ {2}${name} +${summary}`, "m"));
   for (const same of [
     ["run", "--help"],
@@ -62,6 +64,7 @@ test("the commands and options of the README and of the documentation are there"
 test("wrong use says what is wrong, what is expected and what was probably meant", () => {
   writeFileSync(path.join(folder, "text.ipynb"), "# not JSON");
   writeFileSync(path.join(folder, "other.ipynb"), "{}");
+  writeNotebook(folder, "empty");
   mkdirSync(path.join(folder, "empty"));
   for (const [args, message] of [
     [["fly"], "there is no command fly; tweedie --help lists them"],
@@ -71,7 +74,7 @@ test("wrong use says what is wrong, what is expected and what was probably meant
     [["run", "--htlm", "x.ipynb"], "there is no option --htlm; did you mean --html?; tweedie run --help lists them"],
     [["run", "x.ipynb", "--html=yes"], "--html takes no value"],
     [["run", "x.ipynb", "--timeout"], "expected --timeout <seconds>"],
-    [["run", "missing.ipynb"], "cannot read missing.ipynb"],
+    [["run", "missing.ipynb"], "cannot read missing.ipynb: no such file or directory\n"],
     [["run", "other.ipynb"], "other.ipynb: expected a notebook with a list of cells"],
     [["run", "text.ipynb"], "text.ipynb: expected a notebook, got text that is not JSON"],
     [["run", "x.ipynb", "-t", "soon"], "expected --timeout in seconds, got soon"],
@@ -81,9 +84,20 @@ test("wrong use says what is wrong, what is expected and what was probably meant
     [["export", "x.ipynb", "--to", "sldes"], "expected --to html, slides, site, markdown, got sldes; did you mean slides?"],
     [["export", "x.ipynb", "--no-code", "--fold-code"], "expected one of --no-code and --fold-code"],
     [["new", "reserch"], "expected research, teaching, quick-check, got reserch; did you mean research?"],
+    [["check", "x.ipynb", "--no-types"], "expected --cleared or --rerun beside --no-types"],
     [["check", "x.ipynb", "--fix"], "expected --fix together with --cleared"],
     [["install", "--user", "--sys-prefix"], "expected one of --user, --prefix and --sys-prefix"],
     [["completion", "fish"], "expected bash or zsh, got fish"],
+    [["completion", "bash", "zsh"], "expected no more than <bash|zsh>, got bash zsh"],
+    [["new", "research", "a", "b"], "expected no more than <research|teaching|quick-check> [folder or .ipynb], got research a b"],
+    [["new", "research", ""], "expected a folder or a notebook's name, got an empty one"],
+    [["new", "research", "text.ipynb/below"], "cannot mkdir text.ipynb/below: not a directory"],
+    [["doctor", "cuda"], "doctor: expected options only, got cuda"],
+    [["install", "here"], "install: expected options only, got here"],
+    [
+      ["run", "empty.ipynb", "--junit", "text.ipynb/report.xml"],
+      "cannot write to text.ipynb: file already exists; choose another place with --junit",
+    ],
   ] as const) {
     const { status, stderr } = tweedie(...args);
     expect({ args, status, stderr }).toEqual({ args, status: 2, stderr: expect.stringContaining(message) });
@@ -138,6 +152,21 @@ describe("completion in bash", () => {
     [["run", "--timeout", ""], []],
   ])("tweedie %j", (words, expected) => {
     expect(offered(...words)).toEqual(expected);
+  });
+
+  test("comes with the command where only npx has it", () => {
+    const bin = path.join(folder, "bin");
+    mkdirSync(bin);
+    writeFileSync(path.join(bin, "npx"), '#!/bin/sh\necho "npx $*"', { mode: 0o755 });
+    const said = (PATH: string): string =>
+      execFileSync("bash", ["--norc", "-c", 'source "$1"; tweedie run "a b"', "bash", script], {
+        encoding: "utf8",
+        env: { PATH },
+      });
+    writeFileSync(script, tweedie("completion", "bash").stdout);
+    expect(said(`${bin}:/usr/bin:/bin`)).toBe("npx tweedie run a b\n");
+    writeFileSync(path.join(bin, "tweedie"), '#!/bin/sh\necho "itself $*"', { mode: 0o755 });
+    expect(said(`${bin}:/usr/bin:/bin`)).toBe("itself run a b\n");
   });
 
   test("is registered for the command", () => {

@@ -83,13 +83,13 @@ print(json.dumps([[s.attrib["name"], s.attrib["tests"], s.attrib["failures"], s.
       );
     const before = statSync(path.join(source, "out", "a.ipynb")).mtimeMs;
     writeNotebook(source, "b", "let x = 1;", "x + 1");
-    expect(again("--html")).toEqual(["resumed", "ok", "resumed"]);
+    expect(again("--html")).toEqual(["reused", "ok", "reused"]);
     expect(statSync(path.join(source, "out", "a.ipynb")).mtimeMs).toBe(before);
     // The page that was not asked for the first time is made from what is there.
     expect(readFileSync(path.join(source, "out", "a.html"), "utf8")).toContain("from a");
     writeNotebook(source, "a", "console.log('from a'); 2");
     writeFileSync(path.join(source, "out", "deep", "er", "c.ipynb"), "half a notebo");
-    expect(again()).toEqual(["ok", "resumed", "ok"]);
+    expect(again()).toEqual(["ok", "reused", "ok"]);
   });
 });
 
@@ -99,9 +99,32 @@ test("other parameters are another run, and the digest does not depend on their 
     JSON.parse(tweedie(["run", "digest.ipynb", "-o", "digest-out.ipynb", "--resume", "--json", ...values]).stdout).notebooks[0]
       .status;
   expect(status("-p", "a=3", "-p", "b=4")).toBe("ok");
-  expect(status("-p", "b=4", "-p", "a=3")).toBe("resumed");
+  expect(status("-p", "b=4", "-p", "a=3")).toBe("reused");
   expect(status("-p", "a=3")).toBe("ok");
   expect(written("digest-out.ipynb").cells[2].outputs[0].data["text/plain"]).toEqual(["5"]);
+});
+
+test("a report tells reused outputs from a run, and what each took", () => {
+  const file = writeNotebook(folder, "honest", "await new Promise((resolve) => setTimeout(resolve, 1200));");
+  const flags = ["run", file, "-o", "honest-out", "--resume"];
+  const reportOf = () => JSON.parse(tweedie([...flags, "--json", "--junit", "honest.xml"]).stdout).notebooks[0];
+  const first = reportOf();
+  expect(first).toMatchObject({ status: "ok", seconds: expect.toSatisfy((seconds) => seconds >= 1.2) });
+  expect(first).not.toHaveProperty("earlierSeconds");
+  expect(reportOf()).toMatchObject({ status: "reused", seconds: 0, earlierSeconds: first.seconds, cells: [], written: [] });
+  expect(readFileSync(path.join(folder, "honest.xml"), "utf8")).toContain('time="0.000"><skipped message="reused"/>');
+  expect(tweedie(flags).stdout).toMatch(/honest\.ipynb +reused +honest-out\/honest\.ipynb, which took [\d.]+ s\n/);
+});
+
+test("what only --allow-errors let pass is reused with --allow-errors only", () => {
+  const file = writeNotebook(folder, "lenient", "throw new Error('no')", "1");
+  const status = (...flags: string[]): [string, number | null] => {
+    const ran = tweedie(["run", file, "-o", "lenient-out", "--resume", "--json", ...flags]);
+    return [JSON.parse(ran.stdout).notebooks[0].status, ran.status];
+  };
+  expect(status("--allow-errors")).toEqual(["ok", 0]);
+  expect(status("--allow-errors")).toEqual(["reused", 0]);
+  expect(status()).toEqual(["failed", 1]);
 });
 
 test("--allow-errors goes on behind cells that fail, but not without a process", () => {

@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
+import { readParameterFile } from "../../kernel/parameter-file.js";
 import { CLI, temporaryFolder } from "./compiled.js";
 import { type CellSource, writeNotebook } from "./notebooks.js";
 import { nbformatVerdict, pythonHas } from "./python.js";
@@ -130,11 +131,40 @@ describe("parameters", () => {
     expect(run(file, "-f", values).stderr).toContain('expected steps to be a number, as its default is, got "7"');
   });
 
+  test("come from YAML: numbers, text, lists and objects", () => {
+    const file = notebook(
+      "yaml",
+      "let steps = 20; let names = ['a']; let sizes = {}; let on = false;",
+      "[steps, names, sizes, on]",
+    );
+    const values = path.join(folder, "values.yaml");
+    writeFileSync(values, "# of the paper\nsteps: 7\nnames: [b, 'c: d']\nsizes:\n  width: 64\non: true\n");
+    expect(run(file, "-f", values).executed.cells[2].outputs[0].data["text/plain"]).toEqual([
+      "[ 7, [ 'b', 'c: d' ], { width: 64 }, true ]",
+    ]);
+    for (const [text, message] of [
+      ["steps: [1", `cannot read ${values} as YAML: Flow sequence`],
+      ["steps: 1\nsteps: 2", "Map keys must be unique at line 2, column 1"],
+      ["steps: .nan", "expected finite numbers, got NaN for steps"],
+      ["- steps", `expected names and values in ${values}, for instance steps: 50, got ["steps"]`],
+      ["", "got null"],
+    ]) {
+      writeFileSync(values, text!);
+      expect(() => readParameterFile(values)).toThrow(message);
+    }
+    const { status, stderr } = run(file, "-f", "missing.yaml");
+    expect(status).toBe(2);
+    expect(stderr).toContain("cannot read missing.yaml as YAML: no such file or directory");
+  });
+
   test("are listed by --help-notebook, with their defaults and comments, and nothing runs", () => {
     const file = notebook("listed", { code: "let steps = 20; // sampler steps\nlet name = 'a';", tags: ["parameters"] }, "steps");
     const { status, stdout, executed } = run(file, "--help-notebook");
     expect({ status, executed }).toEqual({ status: 0, executed: undefined });
     expect(stdout).toMatch(/-p steps=20 +number: sampler steps\n +-p name='a' +text/);
+    const listed = notebook("lists", { code: 'let prompts = [\n  "a star",\n  "a ring",\n];', tags: ["parameters"] }, "prompts");
+    const [, written] = /-p '(prompts=.*)'/.exec(run(listed, "--help-notebook").stdout)!;
+    expect(written).toBe('prompts=["a star", "a ring"]');
   });
 });
 

@@ -124,6 +124,15 @@ describe("packages", () => {
     "package.json": "{}",
     "node_modules/awaits/package.json": '{ "name": "awaits", "type": "module", "exports": { "./sub": "./lib/sub.js" } }',
     "node_modules/awaits/lib/sub.js": "export const five = await Promise.resolve(5); export default 'default';",
+    "node_modules/keeps/package.json":
+      '{ "name": "keeps", "exports": { ".": { "types": "./index.d.ts", "default": "./index.js" } } }',
+    "node_modules/keeps/index.js": "exports.deep = () => ({ a: 1 }); exports.unnamed = () => ({ b: 2 });",
+    "node_modules/keeps/inner.d.ts": "export interface Deep { a: number }",
+    "node_modules/keeps/index.d.ts": `import type { Deep } from "./inner.js";
+interface Unnamed { b: number }
+export declare function deep(): Deep;
+export declare function unnamed(): Unnamed;
+export {};`,
   });
 
   test("an ESM-only package that awaits while it loads can be imported", async () => {
@@ -146,6 +155,14 @@ describe("packages", () => {
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     write("package.json", "{}");
     expect((await run("'next'")).result).toBe("'next'");
+  });
+
+  test("a type that a package does not export is known to later cells by its file; one without a name is any", async () => {
+    expect(
+      (await run("import { deep, unnamed } from 'keeps';\nconst known = deep();\nconst loose = unnamed();")).error,
+    ).toBeUndefined();
+    expect((await run("const wrong: string = known.a")).error?.evalue).toContain("'number' is not assignable to type 'string'");
+    expect((await run("[known.a, loose.b]")).result).toBe("[ 1, 2 ]");
   });
 
   test("what a package does not export is no module", async () => {

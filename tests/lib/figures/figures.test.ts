@@ -11,10 +11,11 @@ describe("every figure", () => {
       expect(roundFigure(figure)).toMatchSnapshot();
     });
 
-    test(`${name} has HTML and text, and a still picture in it where it is a plot`, async () => {
+    test(`${name} has HTML and text, and where it is a plot, Plotly's JSON and a still picture`, async () => {
       const bundle = await figure[jupyterDisplay]();
       expect(String(bundle["text/html"]).length).toBeGreaterThan(100);
       expect(String(bundle["text/plain"]).length).toBeGreaterThan(10);
+      expect("application/vnd.plotly.v1+json" in bundle).toBe(figure instanceof Figure);
       expect(stillOf(String(bundle["text/html"]))).toBe(figure instanceof Figure ? figure.toSvg() : undefined);
     });
   }

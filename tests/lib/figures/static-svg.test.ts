@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Figure, imageGrid, stillOf } from "../../../lib/figures/index.js";
+import { barsWithIntervals, Figure, imageGrid, stillOf } from "../../../lib/figures/index.js";
 import { axisRange, linearTicks, logTicks, placeAxis } from "../../../lib/figures/static-axes.js";
 import { decodePng, Rng } from "../../../lib/tensor/index.js";
 import { exampleFigures } from "./example-figures.js";
@@ -67,6 +67,16 @@ test("a picture of more pixels than its place is made smaller, and is whole in t
   expect(sizes).toHaveLength(8);
   for (const [, png, drawn] of sizes) expect(decodePng(Buffer.from(png!, "base64")).width).toBeCloseTo(2 * Number(drawn), -0.5);
   expect("image/svg+xml" in bundle).toBe(false);
+});
+
+test("a bar begins at its axis where that begins above the bar's base", () => {
+  const values = [1, 0.9, 0.2].map((mean) => ({ mean, low: mean, high: mean }));
+  const figure = barsWithIntervals(["a", "b", "c"], [{ name: "bars", values }], { title: "Bars", range: [0.5, 1] });
+  const bars = [...figure.toSvg().matchAll(/<rect x="([\d.]+)" [^>]*?width="([\d.]+)" [^>]*opacity="0/g)];
+  const [whole, most, none] = bars.map(([, x, width]) => ({ x: Number(x), width: Number(width) }));
+  expect([most!.x, none!.x]).toEqual([whole!.x, whole!.x]);
+  expect(most!.width / whole!.width).toBeCloseTo(0.8, 2);
+  expect(none!.width).toBe(0);
 });
 
 test("a caption of several lines ends above its picture", () => {

@@ -16,7 +16,12 @@ describe("show", () => {
   test("gives the notebook a figure's every format, and plotly.js only with the first", async () => {
     const shown = await insideNotebook(() => show(curve(3), curve(4)));
     expect(shown).toHaveLength(2);
-    expect(Object.keys(shown[0]!.output.data)).toEqual(["text/html", "image/svg+xml", "text/plain"]);
+    expect(Object.keys(shown[0]!.output.data)).toEqual([
+      "application/vnd.plotly.v1+json",
+      "text/html",
+      "image/svg+xml",
+      "text/plain",
+    ]);
     expect(htmlOf(shown[0]!).length).toBeGreaterThan(600_000);
     expect(htmlOf(shown[0]!).length).toBeLessThan(720_000);
     expect(htmlOf(shown[1]!).length).toBeLessThan(20_000);
