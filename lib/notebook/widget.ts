@@ -53,7 +53,8 @@ export async function showWidget<Message>(spec: WidgetSpec<Message>): Promise<un
       }
     };
   });
-  const line = { kernel: runtime.kernelId ?? "", target };
+  // Where no page can reach the kernel, as in a run without one, outputs are the same every time.
+  const line = runtime.kernelId === undefined ? undefined : { kernel: runtime.kernelId, target };
   runtime.display({ data: { "text/html": widgetHtml(id, spec, "", line), "text/plain": spec.label } });
   showResult(await bundleOf(first), result, false);
   return first;
