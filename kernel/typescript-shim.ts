@@ -379,11 +379,14 @@ function withoutSymbols(info: CompletionInfo): CompletionInfo {
 /** Watching the thousands of files of installed packages costs time and changes nothing. */
 function quietInPackages(system: ts.System): ts.System {
   const watchFile = system.watchFile!;
-  system.watchFile = (name, ...rest) =>
-    name.includes("/node_modules/") || name.startsWith(`${PACKAGE_ROOT}/dist/`)
-      ? { close: () => undefined }
-      : watchFile.call(system, name, ...rest);
+  system.watchFile = (name, ...rest) => (isInstalled(name) ? { close: () => undefined } : watchFile.call(system, name, ...rest));
   return system;
+}
+
+function isInstalled(file: string): boolean {
+  // Notebooks may lie in a package, as tweedie's own do; their cells change.
+  if (/\/__(tslab__\.ts|prev__\.d\.ts)$/.test(file)) return false;
+  return file.includes("/node_modules/") || file.startsWith(`${PACKAGE_ROOT}/dist/`);
 }
 
 /** Whether nothing that is typed behind it could make this TypeScript. */
