@@ -450,6 +450,8 @@ function quietInPackages(system: ts.System): ts.System {
 }
 
 function isInstalled(file: string): boolean {
+  // Notebooks may lie in a package, as tweedie's own do; their cells change.
+  if (/\/__(tslab__\.ts|prev__\.d\.ts)$/.test(file)) return false;
   return file.includes("/node_modules/") || file.startsWith(`${PACKAGE_ROOT}/dist/`);
 }
 

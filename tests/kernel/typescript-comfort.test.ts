@@ -165,6 +165,18 @@ export {};`,
     expect((await run("[known.a, loose.b]")).result).toBe("[ 1, 2 ]");
   });
 
+  test("a notebook that lies in a package runs as anywhere else", async () => {
+    const folder = path.join(temporaryFolder(), "node_modules", "package", "notebooks");
+    mkdirSync(folder, { recursive: true });
+    const engine = await EngineProcess.start(folder);
+    try {
+      expect((await runCell(engine, "const a: number = 1; a")).result).toBe("1");
+      expect((await runCell(engine, "const b: string = a")).error?.evalue).toContain("not assignable to type 'string'");
+    } finally {
+      await engine.stop();
+    }
+  });
+
   test("what a package does not export is no module", async () => {
     expect((await run("import x from 'awaits/lib/sub.js'")).error?.evalue).toContain("Cannot find module 'awaits/lib/sub.js'");
   });
