@@ -75,6 +75,8 @@ export class CellEngine {
     this.#tslab = loadTslab();
     this.#converter = this.#tslab.createConverter({ isJS: false, isBrowser: false });
     this.#variables = new CellVariables({ input: this.#input });
+    // So that no cell waits for what the compiler does once.
+    this.#converter.convert(this.#variables.declarations, "await 0");
     this.#installRuntime();
   }
 

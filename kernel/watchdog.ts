@@ -40,7 +40,7 @@ export const STATES = 5;
 const PATIENCE_MS = 200;
 const COMPUTING_MS = 100;
 /** Something that must not be torn apart is waited for this long; if it takes longer, the next check may find another moment. */
-const BRIEF_MS = 250;
+const BRIEF_MS = 50;
 /** One that neither computes nor waits for anything may just not get a processor; but not for ever. */
 const GIVE_UP_MS = 5_000;
 
