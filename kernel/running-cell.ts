@@ -147,16 +147,16 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Ticks that call for further ticks let nothing else run, not even when they are terminated, which leaves the next one waiting. */
+/**
+ * Ticks that call for further ticks let nothing else run, not even when they are terminated, which leaves the next one waiting.
+ * Those that are called for once an interrupt has come wait for the event loop's next turn.
+ */
 function installNextTick(own: () => RunningCell | undefined, interruptPending: () => boolean): void {
   const { nextTick } = process;
   const tick: typeof process.nextTick = (callback, ...args) => {
     const cell = own();
-    if (!cell || typeof callback !== "function") return nextTick(callback, ...args);
-    nextTick(() => {
-      if (interruptPending() || cell.interrupted) setImmediate(() => callback(...args));
-      else callback(...args);
-    });
+    if (cell && typeof callback === "function" && (interruptPending() || cell.interrupted)) setImmediate(() => callback(...args));
+    else nextTick(callback, ...args);
   };
   process.nextTick = tick;
 }
