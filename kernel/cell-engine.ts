@@ -8,7 +8,7 @@ import { MAGIC_NAMES, type MagicCell, type MagicHost, parseMagics, runMagics, us
 import type { CellEvent, CommInfo, CommMessage, Completeness, Completion, EngineRequest, InputQuestion } from "./messages.js";
 import { NOTEBOOK_RUNTIME, type NotebookRuntime } from "./notebook-runtime.js";
 import { RunningCell, RunningCells } from "./running-cell.js";
-import { type Converter, isMalformed, loadTslab, splitConverted, type Tslab } from "./typescript-shim.js";
+import { type Converter, loadTslab, splitConverted, syntaxOf, type Tslab } from "./typescript-shim.js";
 import { displayValue, encodeBundle } from "./value-display.js";
 
 /** Entry of the document's state that says: plotly.js is in there. */
@@ -60,6 +60,8 @@ export class CellEngine {
   readonly #answers = new Map<number, (answer: string) => void>();
   /** The notebook cell whose output carries plotly.js: its id, or its code. */
   #libraryCell: string | undefined;
+  /** Whether plotly.js was in the document before the current cell. */
+  #hadLibrary = false;
   #questions = 0;
   #current: RunningCell | undefined;
   /** What the current cell defines, once it runs. */
@@ -88,11 +90,15 @@ export class CellEngine {
     // A cell that runs again replaces its outputs, also one that brought plotly.js into the document.
     if (cellId === this.#libraryCell) this.#documentState.delete(LIBRARY);
     const hadLibrary = this.#documentState.has(LIBRARY);
+    this.#hadLibrary = hadLibrary;
     const cell = new RunningCell(request.id, request.allowInput);
     this.#start(cell, async () => {
-      const result = await this.#evaluate(cell, request);
-      if (!hadLibrary && this.#documentState.has(LIBRARY)) this.#libraryCell = cellId;
-      return result && !request.silent ? { type: "execute_result", data: result, metadata: {} } : undefined;
+      try {
+        const result = await this.#evaluate(cell, request);
+        return result && !request.silent ? { type: "execute_result", data: result, metadata: {} } : undefined;
+      } finally {
+        if (!hadLibrary && this.#documentState.has(LIBRARY)) this.#libraryCell = cellId;
+      }
     });
   }
 
@@ -181,7 +187,8 @@ export class CellEngine {
     const cell = magics.length === 0 ? typescript : typescript.trimStart();
     const { completed, indent = "" } = this.#tslab.isCompleteCode(cell);
     if (!completed) return { status: "incomplete", indent };
-    return { status: isMalformed(cell) ? "invalid" : "complete" };
+    const status = syntaxOf(cell);
+    return status === "incomplete" ? { status, indent: "" } : { status };
   }
 
   close(): void {
@@ -312,7 +319,10 @@ export class CellEngine {
     const signal = (): AbortSignal | undefined => (this.#cells.own ?? this.#current)?.signal;
     const runtime: NotebookRuntime = {
       display: show,
-      clear: (wait = false) => this.#emit({ type: "clear_output", wait }),
+      clear: (wait = false) => {
+        if (!this.#hadLibrary) this.#documentState.delete(LIBRARY);
+        this.#emit({ type: "clear_output", wait });
+      },
       get signal() {
         return signal();
       },

@@ -455,13 +455,17 @@ function isInstalled(file: string): boolean {
   return file.includes("/node_modules/") || file.startsWith(`${PACKAGE_ROOT}/dist/`);
 }
 
-/** Whether nothing that is typed behind it could make this TypeScript. */
-export function isMalformed(code: string): boolean {
+/** "Unterminated template literal" and "'*\/' expected": these may go on in the next line, which tslab does not know. */
+const UNTERMINATED: ReadonlySet<number> = new Set([1160, 1010]);
+
+/** Whether this is TypeScript, could be with what is typed behind it, or cannot. */
+export function syntaxOf(code: string): "complete" | "incomplete" | "invalid" {
   const { diagnostics = [] } = ts.transpileModule(code, {
     reportDiagnostics: true,
     compilerOptions: { target: ts.ScriptTarget.ESNext, module: ts.ModuleKind.ESNext },
   });
-  return diagnostics.length > 0;
+  if (diagnostics.length === 0) return "complete";
+  return diagnostics.some(({ code }) => UNTERMINATED.has(code)) ? "incomplete" : "invalid";
 }
 
 const MAP_PREFIX = "//# sourceMappingURL=data:application/json;base64,";

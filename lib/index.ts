@@ -92,7 +92,18 @@ export {
   select,
   UnknownHookPointError,
 } from "./hooks/index.js";
-export { currentSignal, featureBrowser, html, interact, live, md, progress, restoreFigures, show } from "./notebook/index.js";
+export {
+  clearOutput,
+  currentSignal,
+  featureBrowser,
+  html,
+  interact,
+  live,
+  md,
+  progress,
+  restoreFigures,
+  show,
+} from "./notebook/index.js";
 export { loadModel, saveModel } from "./onnx/index.js";
 export { embed, GraphBuilder, Value } from "./program/index.js";
 export { Embedding, featureColours, nearestNeighbours, Pca, pca, umap } from "./reduction/index.js";

@@ -6,5 +6,5 @@ export { type Live, type LiveOptions, live } from "./live.js";
 export { escapeMarkdown, html, MarkdownBlock, md } from "./markup.js";
 export { type Progress, type ProgressOptions, progress } from "./progress.js";
 export { type Comm, type DisplayData, type NotebookRuntime, notebookRuntime } from "./runtime.js";
-export { restoreFigures, show } from "./show.js";
+export { clearOutput, restoreFigures, show } from "./show.js";
 export { watchTasks } from "./tasks.js";

@@ -14,6 +14,11 @@ export function show(...values: readonly unknown[]): void {
   }
 }
 
+/** Clears the outputs of the running cell; with `wait` not before its next one comes, so that nothing flickers. Outside a notebook nothing happens. */
+export function clearOutput({ wait = false }: { readonly wait?: boolean } = {}): void {
+  notebookRuntime()?.clear(wait);
+}
+
 /**
  * Brings plotly.js into the notebook again, after the output that held it has been cleared: figures that were opened as still
  * pictures come alive.

@@ -269,6 +269,19 @@ describe("output", () => {
     expect((await run("runtime.documentState.has('plotly-loaded')")).result).toBe("true");
   });
 
+  test("a cell that clears plotly.js away, or fails and runs again, brings it into the document again", async () => {
+    await run('const { documentState: state, clear } = (globalThis as any)[Symbol.for("tweedie.notebook")]; state.clear();');
+    const had = async (code: string): Promise<string> => (await run(`console.log(state.has("plotly-loaded")); ${code}`)).stdout;
+    const bring = "state.set('plotly-loaded', true);";
+    expect(await had(`${bring} clear();`)).toBe("false\n");
+    const fails = `${bring} throw new Error("after the figure");`;
+    expect(await had(fails)).toBe("false\n");
+    // Another cell's is not cleared.
+    expect(await had("clear();")).toBe("true\n");
+    expect(await had("")).toBe("true\n");
+    expect(await had(fails)).toBe("false\n");
+  });
+
   test("a cell that brought plotly.js brings it again when it runs again", async () => {
     const execute = (code: string, cellId: string) =>
       engine.execute(code, { label: "cell[1]", cellId, onEvent: () => undefined });

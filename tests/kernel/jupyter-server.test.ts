@@ -341,6 +341,9 @@ describe("requests around cells", () => {
     const ask = async (code: string) => (await client.request("shell", "is_complete_request", { code })).content;
     expect(await ask("1 + 1")).toEqual({ status: "complete" });
     expect(await ask("if (1) {")).toEqual({ status: "incomplete", indent: "  " });
+    for (const open of ["const s = `one", "/* a remark", "f(`a and"])
+      expect(await ask(open)).toEqual({ status: "incomplete", indent: "" });
+    expect(await ask("'one")).toEqual({ status: "invalid" });
     expect(await ask("let let = 1 ]")).toEqual({ status: "invalid" });
     expect(await ask("const x = await f(); using y = x;")).toEqual({ status: "complete" });
   });
