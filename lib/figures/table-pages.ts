@@ -40,7 +40,7 @@ export function tablePages(columns: readonly TextColumn[], title: string | undef
   const slice = kept < most || (kept < rows && !chosen) ? `; table.slice(${kept}) shows others` : "";
   const whole = `${cut ? ` of ${numberText(rows)}` : ""}${slice}`;
   const caption = `<span role="status">rows 1–${shown} of ${of}</span><span>${whole}</span>`;
-  const inside = `${first}${shown < rows ? `<div class="tweedie-rows" style="font:12px system-ui,sans-serif;padding:2px 10px">${caption}</div>` : ""}`;
+  const inside = `${first}${shown < rows ? `<div class="tweedie-rows" style="font:12px system-ui,sans-serif;padding:2px 10px 4px">${caption}</div>` : ""}`;
   const data = scriptJson({ later, of, size: pageRows });
   // Tables of the same name are the same, so a script may take any of them.
   const name = createHash("sha256").update(inside).update(data).digest("hex").slice(0, 12);
@@ -86,11 +86,11 @@ function short(text: string): string | number {
   return Number.isFinite(x) && String(x).replaceAll("-", "−") === text ? x : text;
 }
 
-// One style for all cells, not one in each.
+// One style for all cells, not one in each. The class stands twice so that JupyterLab does not set texts to the right.
 const style = [
   ".tweedie-table{display:table;border-collapse:collapse;font:13px system-ui,sans-serif;font-variant-numeric:tabular-nums;margin:4px 0;color:inherit}",
-  ".tweedie-table :is(th,td){text-align:left;padding:3px 10px;border-bottom:1px solid rgba(128,128,128,.25);white-space:nowrap}",
-  ".tweedie-table .n{text-align:right}",
+  ".tweedie-table.tweedie-table :is(th,td){text-align:left;padding:3px 10px;border-bottom:1px solid rgba(128,128,128,.25);white-space:nowrap}",
+  ".tweedie-table.tweedie-table .n{text-align:right}",
   ".tweedie-table th{font-weight:600}",
   ".tweedie-table button{all:unset;position:relative;cursor:pointer}",
   ".tweedie-table button::after{position:absolute;left:100%;bottom:.1em;padding-left:1px;font-size:8px}",
@@ -105,7 +105,7 @@ const pagerStyle = [
   ".tweedie-rows button{all:unset;box-sizing:border-box;min-width:28px;margin-right:4px;text-align:center;font-size:15px;line-height:22px;border:1px solid rgba(128,128,128,.5);border-radius:4px;cursor:pointer}",
   ".tweedie-rows button:last-of-type{margin-right:10px}",
   ".tweedie-rows button:hover{background:rgba(128,128,128,.2)}",
-  ".tweedie-rows button[aria-disabled=true]{opacity:.35;cursor:default;background:none}",
+  ".tweedie-rows button[aria-disabled=true]{color:rgba(128,128,128,.6);cursor:default;background:none}",
 ].join("");
 
 // A button at an end is not disabled, or the keyboard's focus would be lost. Keys on a button are not the notebook's shortcuts.

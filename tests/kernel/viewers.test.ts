@@ -19,7 +19,8 @@ beforeAll(async () => {
   await insideNotebook(async () => {
     for (const figure of figures) bundles.push(await figure.mimeBundle());
   });
-  bundles.push(await table({ n: Array.from({ length: 60 }, (_, i) => i) }).mimeBundle());
+  const n = Array.from({ length: 60 }, (_, i) => i);
+  bundles.push(await table({ n, text: n.map((i) => `text ${i}`) }).mimeBundle());
 });
 
 /** Turns the table's page and sorts it, as a reader does. */
@@ -27,8 +28,10 @@ async function expectPages(page: Page): Promise<void> {
   await page.getByRole("button", { name: "last page" }).click();
   await page.getByText("rows 51–60 of 60").waitFor();
   expect(await page.locator(".tweedie-table td").first().innerText()).toBe("50");
-  for (let clicks = 0; clicks < 2; clicks++) await page.locator(".tweedie-table th button").click();
+  for (let clicks = 0; clicks < 2; clicks++) await page.locator(".tweedie-table th button").first().click();
   expect(await page.locator(".tweedie-table td").first().innerText()).toBe("59");
+  const sides = "[...document.querySelectorAll('.tweedie-table tr:last-child td')].map((td) => getComputedStyle(td).textAlign)";
+  expect(await page.evaluate(sides)).toEqual(["right", "left"]);
 }
 
 /** Heights of the live figures that a page shows, and of the stills. */
@@ -94,7 +97,7 @@ describe.skipIf(!CLASSIC_NOTEBOOK)("classic Notebook", () => {
       expectAll(await heights(notebook.page, STILL));
       expect(await notebook.page.locator(LIVE).count()).toBe(0);
       await notebook.page.getByText("rows 1–25 of 60").waitFor();
-      expect(await notebook.page.locator(".output td").count()).toBe(25);
+      expect(await notebook.page.locator(".output td").count()).toBe(50);
       expect(await notebook.page.locator(".output").getByRole("button").count()).toBe(0);
       notebook.close();
     },
