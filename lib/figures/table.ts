@@ -1,5 +1,5 @@
-import { escapeHtml } from "./escape.js";
 import { HtmlBlock } from "./html-block.js";
+import { type TextColumn, tablePages } from "./table-pages.js";
 import { countText, numberText } from "./text.js";
 
 export type Cell = string | number | boolean | bigint | null | undefined;
@@ -13,76 +13,60 @@ export interface ColumnSource {
 
 export interface TableOptions {
   readonly title?: string;
-  /** Rows shown; default 50. */
+  /** Rows kept at most; default 5000. */
   readonly limit?: number;
+  /** Rows of the text for terminals at most; default `limit`, or 50. */
+  readonly textRows?: number;
   /** Significant digits; default 3. */
   readonly digits?: number;
 }
 
+const mostRows = 5000;
+
 /**
- * Columns as a compact table, numbers at the right.
+ * Columns as a compact table, numbers at the right. Where scripts run, it is read in pages of 25 rows, and a click on a column's
+ * head sorts it, ascending, descending and as it was, missing values last.
+ *
+ * Its HTML keeps the first 5000 rows, or as many as fit into 200 kB, as the texts that are shown: numbers to `digits`, by which they
+ * are sorted, too. A caption says what is left out. Where no scripts run, the first page is what is seen.
  * @throws RangeError if the columns differ in length
  */
 export function table(source: Readonly<Record<string, Column>> | ColumnSource, options: TableOptions = {}): HtmlBlock {
-  const { title, limit = 50, digits = 3 } = options;
-  const columns = columnsOf(source, limit);
-  const rows = columns[0]?.rows ?? 0;
-  for (const column of columns) {
-    if (column.rows !== rows)
-      throw new RangeError(`table: column ${column.name} has ${column.rows} rows, ${columns[0]!.name} has ${rows}`);
+  const { title, limit, textRows = limit ?? 50, digits = 3 } = options;
+  const named = columnsOf(source);
+  const rows = named[0]?.[1].length ?? 0;
+  for (const [name, column] of named) {
+    if (column.length !== rows)
+      throw new RangeError(`table: column ${name} has ${column.length} rows, ${named[0]![0]} has ${rows}`);
   }
-  const shown = Math.min(rows, limit);
-  const texts = columns.map(({ name, cells }) => {
-    const numeric = cells.every((c) => typeof c === "number" || typeof c === "bigint" || c === null || c === undefined);
-    return { name, numeric, cells: cells.map((c) => cellText(c, digits)) };
-  });
-  const note = shown < rows ? `${countText(shown)} of ${countText(rows)} rows` : undefined;
-  const scrolls = shown > 20;
-  const right = (numeric: boolean): string => (numeric ? ' class="n"' : "");
-  const head = texts.map((c) => `<th scope="col"${right(c.numeric)}>${escapeHtml(c.name)}</th>`).join("");
-  const body = Array.from({ length: shown }, (_, r) => {
-    const cells = texts.map((c) => `<td${right(c.numeric)}>${escapeHtml(c.cells[r]!)}</td>`).join("");
-    return `<tr>${cells}</tr>`;
-  }).join("");
-  const html = [
-    `<style>${style}</style>`,
-    `<div style="overflow:auto;max-width:100%${scrolls ? ";max-height:420px" : ""}"${scrolls ? scrollable : ""}><table class="tweedie-table">`,
-    title === undefined
-      ? ""
-      : `<caption style="caption-side:top;text-align:left;font-weight:600;padding:2px 10px 6px;color:inherit">${escapeHtml(title)}</caption>`,
-    `<thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>`,
-    note === undefined ? "" : `<div style="font:12px system-ui,sans-serif;opacity:.7;padding:2px 10px">${escapeHtml(note)}</div>`,
-  ].join("");
-  return new HtmlBlock(html, plainTable(texts, shown, title, note));
+  const most = Math.min(rows, limit ?? mostRows);
+  const columns = named.map(
+    ([name, column]): TextColumn => ({
+      name,
+      numeric: isNumeric(column, most),
+      text: (row) => cellText(column[row] as Cell, digits),
+    }),
+  );
+  const html = tablePages(columns, title, { rows, most, chosen: limit !== undefined });
+  return new HtmlBlock(html, plainTable(columns, title, rows, Math.min(most, textRows)));
 }
 
-// One style for all cells, not one in each. A long table's heading stays while its rows scroll, and the keyboard can scroll them.
-const style = [
-  ".tweedie-table{border-collapse:collapse;font:13px system-ui,sans-serif;font-variant-numeric:tabular-nums;margin:4px 0;color:inherit}",
-  ".tweedie-table :is(th,td){text-align:left;padding:3px 10px;border-bottom:1px solid rgba(128,128,128,.25);white-space:nowrap}",
-  ".tweedie-table .n{text-align:right}",
-  ".tweedie-table th{font-weight:600;position:sticky;top:0;background:var(--jp-layout-color0,Canvas)}",
-].join("");
-const scrollable = ' tabindex="0" role="region" aria-label="table that scrolls"';
-
-interface ShownColumn {
-  readonly name: string;
-  readonly rows: number;
-  /** The first of them. */
-  readonly cells: readonly Cell[];
+function columnsOf(
+  source: Readonly<Record<string, Column>> | ColumnSource,
+): readonly (readonly [name: string, column: ArrayLike<unknown>])[] {
+  if (typeof (source as ColumnSource).columnNames !== "function")
+    return Object.entries(source as Readonly<Record<string, Column>>);
+  const from = source as ColumnSource;
+  return from.columnNames().map((name) => [name, from.array(name)] as const);
 }
 
-function columnsOf(source: Readonly<Record<string, Column>> | ColumnSource, limit: number): ShownColumn[] {
-  const shown = (name: string, column: ArrayLike<unknown>): ShownColumn => ({
-    name,
-    rows: column.length,
-    cells: Array.from({ length: Math.min(column.length, limit) }, (_, row) => column[row] as Cell),
-  });
-  if (typeof (source as ColumnSource).columnNames === "function") {
-    const from = source as ColumnSource;
-    return from.columnNames().map((name) => shown(name, from.array(name)));
+/** Whether there are only numbers and missing values in the first rows. */
+function isNumeric(column: ArrayLike<unknown>, rows: number): boolean {
+  for (let row = 0; row < rows; row++) {
+    const cell = column[row];
+    if (typeof cell !== "number" && typeof cell !== "bigint" && cell !== null && cell !== undefined) return false;
   }
-  return Object.entries(source as Readonly<Record<string, Column>>).map(([name, column]) => shown(name, column));
+  return true;
 }
 
 function cellText(cell: Cell, digits: number): string {
@@ -91,13 +75,9 @@ function cellText(cell: Cell, digits: number): string {
   return String(cell);
 }
 
-function plainTable(
-  columns: readonly { name: string; numeric: boolean; cells: readonly string[] }[],
-  rows: number,
-  title: string | undefined,
-  note: string | undefined,
-): string {
-  const widths = columns.map((c) => Math.max(c.name.length, ...c.cells.map((cell) => cell.length)));
+function plainTable(columns: readonly TextColumn[], title: string | undefined, rows: number, shown: number): string {
+  const texts = columns.map(({ text }) => Array.from({ length: shown }, (_, row) => text(row)));
+  const widths = columns.map(({ name }, i) => Math.max(name.length, ...texts[i]!.map((cell) => cell.length)));
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, i) => (columns[i]!.numeric ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
@@ -107,7 +87,7 @@ function plainTable(
     ...(title === undefined ? [] : [title]),
     line(columns.map((c) => c.name)),
     line(widths.map((w) => "─".repeat(w))),
-    ...Array.from({ length: rows }, (_, r) => line(columns.map((c) => c.cells[r]!))),
-    ...(note === undefined ? [] : [`(${note})`]),
+    ...Array.from({ length: shown }, (_, r) => line(texts.map((cells) => cells[r]!))),
+    ...(shown < rows ? [`(${countText(shown)} of ${countText(rows)} rows)`] : []),
   ].join("\n");
 }

@@ -9,7 +9,8 @@ import { gridSize, resultGrid } from "./result-grid.js";
 
 /** Longer texts are cut, with a note of how much. */
 const longestText = 20_000;
-const tableRows = 200;
+/** Of a table's text. */
+const textRows = 200;
 /** An object of more properties than that is no record, and is printed in part. */
 const mostFields = 1_000;
 /** Text of more nested values than that is printed less deep. */
@@ -32,7 +33,7 @@ export function bundleOf(value: unknown): MimeBundle | Promise<MimeBundle> {
 /** Of values that are a result by themselves. */
 function ownBundle(value: object): MimeBundle | Promise<MimeBundle> | undefined {
   if (typeof (value as Partial<Displayable>)[jupyterDisplay] === "function") return (value as Displayable)[jupyterDisplay]();
-  if (isTable(value)) return table(value, { limit: tableRows, digits: 5 })[jupyterDisplay]();
+  if (isTable(value)) return table(value, { textRows, digits: 5 })[jupyterDisplay]();
   if (isTensor(value)) return arraySummary(value)[jupyterDisplay]();
   if (ArrayBuffer.isView(value) && !(value instanceof DataView))
     return typedArraySummary(value as unknown as Float32Array)[jupyterDisplay]();
@@ -78,7 +79,7 @@ function fieldsOf(value: unknown): Record<string, unknown> | undefined {
 /** HTML where text alone is hard to read. */
 function markup(value: object, text: string): MimeBundle {
   const records = recordsOf(value);
-  if (records) return { "text/html": table(records, { limit: tableRows, digits: 5 }).html };
+  if (records) return { "text/html": table(records, { digits: 5 }).html };
   if (!isContainer(value)) return {};
   return /\n|\[(Object|Array|Map|Set|\w+)\]/.test(text) ? { "text/html": objectTree(value) } : {};
 }

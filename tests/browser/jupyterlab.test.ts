@@ -4,7 +4,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Figure } from "../../lib/figures/index.js";
+import { Figure, table } from "../../lib/figures/index.js";
 import { CLASSIC_NOTEBOOK, ClassicNotebook } from "../kernel/classic-notebook.js";
 import { exampleFigures } from "../lib/figures/example-figures.js";
 import { insideNotebook } from "../lib/notebook/fake-notebook.js";
@@ -76,7 +76,7 @@ describe.skipIf(!INSTALLED || !CLASSIC_NOTEBOOK)("in JupyterLab's notebook (skip
   async function withFigures(trusted: boolean): Promise<Page> {
     const cells: object[] = [];
     await insideNotebook(async () => {
-      for (const figure of figures) {
+      for (const figure of [...figures, table({ n: Array.from({ length: 60 }, (_, i) => i) })]) {
         const outputs = [{ output_type: "display_data", metadata: {}, data: await figure.mimeBundle() }];
         cells.push({ cell_type: "code", id: `c${cells.length}`, metadata: {}, execution_count: null, outputs, source: "" });
       }
@@ -97,6 +97,14 @@ describe.skipIf(!INSTALLED || !CLASSIC_NOTEBOOK)("in JupyterLab's notebook (skip
       await expect.poll(() => all.count(), { timeout: BROWSER_TIMEOUT_MS }).toBe(figures.length);
       const heights = await all.evaluateAll((shown) => shown.map((one) => one.getBoundingClientRect().height));
       expect(Math.min(...heights)).toBeGreaterThan(100);
+      await page.getByText("rows 1–25 of 60").waitFor();
+      const last = page.getByRole("button", { name: "last page" });
+      expect(await last.count()).toBe(trusted ? 1 : 0);
+      if (trusted) {
+        await last.press("Enter");
+        await page.getByText("rows 51–60 of 60").waitFor();
+        expect(await page.locator(".tweedie-table td").count()).toBe(10);
+      }
       if (process.env.TWEEDIE_SCREENSHOT) await page.screenshot({ path: process.env.TWEEDIE_SCREENSHOT, fullPage: true });
       await page.close();
     }

@@ -89,6 +89,11 @@ test.skipIf(CHROMIUM === undefined)(
     writeFileSync(file, notebookToHtml(notebook, { directory: folder, title: ATTACKS.join(" ") }));
     const { page, trouble } = await openFile(browser(), file);
     for (const mark of (await page.locator(".scatterlayer .points path").all()).slice(0, 20)) await mark.hover({ force: true });
+    // Tables sorted by each of their columns, and then their last pages.
+    const buttons = page.locator(".tweedie-table button, .tweedie-rows [aria-label='last page']");
+    expect(await buttons.count()).toBeGreaterThanOrEqual(5);
+    for (const button of await buttons.all()) await button.evaluate((b: { click(): void }) => b.click());
+    expect(await page.getByText(`–${ATTACKS.length} of ${ATTACKS.length}`).count()).toBe(2);
     expect(await page.evaluate("typeof attacked")).toBe("undefined");
     expect(await page.evaluate(LIVE)).toEqual([]);
     // Pictures of bytes that are none, and where the texts ask for pictures by name, are not there; nothing else is amiss.
