@@ -1,20 +1,18 @@
-import { type GenerateOptions, load, type Pipeline } from "../../lib/diffusion/index.js";
+import { load, type Pipeline } from "../../lib/diffusion/index.js";
 import { type Backend, type BackendSession, onnxruntime } from "../../lib/runtime/index.js";
-import { float32, Rng } from "../../lib/tensor/index.js";
-import { writeFolder } from "../lib/diffusion/closed-form/folder.js";
 import { type Bench, type Measurement, median, requireAgreement, threads, withFolder } from "./bench.js";
-import { bigUNet } from "./big-unet.js";
+import { writeBigPipeline } from "./big-pipeline.js";
 
 const rounds = 15;
-const bigRounds = 3;
+const bigRounds = 7;
 const steps = 20;
 const prompts = ["a red circle", "a blue square", "a green triangle", "two yellow circles"];
 const fiveHooks = ["down_blocks.0", "down_blocks.1", "mid_block", "up_blocks.0", "up_blocks.1"];
 
 /**
- * What a generation costs beside its network runs: the whole of it against the sum of its runs inside ONNX Runtime, which
+ * What a guided generation costs beside its network runs: the whole of it against the sum of its runs inside ONNX Runtime, which
  * the runtime's sessions time themselves. Both come from the same generation, so nothing else on the machine weighs on one
- * alone. The embedded model's runs take milliseconds, those of a U-Net of 100 MB hundreds.
+ * alone. The embedded model's runs take milliseconds, those of a U-Net of 100 MB some fifty.
  */
 export const generation: Bench = {
   name: "generation",
@@ -22,14 +20,8 @@ export const generation: Bench = {
     ...(await measured("embedded model", prompts.slice(0, 1), rounds, (options) => load("shapes", options))),
     ...(await measured("embedded model", prompts, rounds, (options) => load("shapes", options))),
     ...(await withFolder(async (folder) => {
-      await writeFolder(folder, {
-        index: { _class_name: "DDIMPipeline" },
-        networks: { unet: { model: bigUNet(), config: { in_channels: 4, out_channels: 4, sample_size: 16 } } },
-        scheduler: { _class_name: "DDIMScheduler" },
-      });
-      const context = float32(new Rng(1).normals(16 * 256), [1, 16, 256]);
-      const condition = { encoder_hidden_states: context };
-      return measured("U-Net of 100 MB", [""], bigRounds, (options) => load(folder, options), { condition });
+      await writeBigPipeline(folder);
+      return measured("U-Net of 100 MB", prompts.slice(0, 1), bigRounds, (options) => load(folder, options));
     })),
   ],
 };
@@ -39,13 +31,12 @@ async function measured(
   texts: readonly string[],
   turns: number,
   open: (options: NonNullable<Parameters<typeof load>[1]>) => Promise<Pipeline>,
-  more: GenerateOptions = {},
 ): Promise<readonly Measurement[]> {
   const sessions: BackendSession[] = [];
   const pipe = await open({ session: { threads, spinning: false, backend: collecting(sessions) } });
   const seeds = texts.map((_, i) => 7 + i);
   const generate = async (capture: readonly string[]): Promise<readonly number[]> => {
-    const { latents } = await pipe.generate(texts, { ...more, steps, seeds, capture });
+    const { latents } = await pipe.generate(texts, { steps, seeds, capture });
     return [...latents.data.subarray(0, 8)];
   };
   const runMs = (): number => sessions.reduce((sum, session) => sum + session.runMs, 0);
@@ -60,7 +51,7 @@ async function measured(
     plain.push(await turnOf([]));
     hooked.push(await turnOf(fiveHooks));
   }
-  const name = `generation of ${texts.length}, ${steps} steps, ${model}`;
+  const name = `guided generation of ${texts.length}, ${steps} steps, ${model}`;
   return [
     { name, ...summary(plain), wanted: 1.03 },
     { name: `${name}, 5 hooks`, ...summary(hooked), wanted: 1.05 },
