@@ -41,16 +41,17 @@ async function measured(
   };
   const runMs = (): number => sessions.reduce((sum, session) => sum + session.runMs, 0);
   requireAgreement("latents with and without hooks", await generate(fiveHooks), await generate([]), 1e-4);
-  const [plain, hooked]: [Turn[], Turn[]] = [[], []];
-  const turnOf = async (capture: readonly string[]): Promise<Turn> => {
-    const [started, before] = [performance.now(), runMs()];
-    await generate(capture);
-    return { ms: performance.now() - started, runMs: runMs() - before };
+  // One after the other: garbage of captured activations would be collected in the turns without.
+  const turnsOf = async (capture: readonly string[]): Promise<Turn[]> => {
+    const all: Turn[] = [];
+    for (let turn = 0; turn < turns; turn++) {
+      const [started, before] = [performance.now(), runMs()];
+      await generate(capture);
+      all.push({ ms: performance.now() - started, runMs: runMs() - before });
+    }
+    return all;
   };
-  for (let turn = 0; turn < turns; turn++) {
-    plain.push(await turnOf([]));
-    hooked.push(await turnOf(fiveHooks));
-  }
+  const [plain, hooked] = [await turnsOf([]), await turnsOf(fiveHooks)];
   const name = `guided generation of ${texts.length}, ${steps} steps, ${model}`;
   return [
     { name, ...summary(plain), wanted: 1.03 },
