@@ -4,8 +4,8 @@ import type { MarkdownIt as Markdown } from "markdown-it";
 /** Formulas in Markdown as in Jupyter, $…$, $$…$$ and \begin{…}…\end{…}, as MathML, which browsers typeset with their own fonts. */
 export function mathInMarkdown(markdown: Markdown): void {
   markdown.inline.ruler.after("escape", "math_inline", (state, silent) => {
-    const found = formulaAt(state.src, state.pos);
-    if (found === undefined || state.src.charCodeAt(state.pos) !== DOLLAR) return false;
+    const found = state.src.charCodeAt(state.pos) === DOLLAR ? formulaAt(state.src, state.pos) : undefined;
+    if (found === undefined) return false;
     if (!silent) Object.assign(state.push("math", "math", 0), { content: found.tex, markup: found.mark });
     state.pos += found.length;
     return true;

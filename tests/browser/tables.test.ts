@@ -10,9 +10,10 @@ import { ATTACKS } from "./injection-corpus.js";
 describe.skipIf(CHROMIUM === undefined)("tables in a browser", { timeout: BROWSER_TIMEOUT_MS }, () => {
   const browser = sharedBrowser();
   const folder = temporaryFolder();
+  let pages = 0;
 
   async function opened(...tables: readonly Record<string, readonly Cell[]>[]) {
-    const path = join(folder, `${Math.random()}.html`);
+    const path = join(folder, `${pages++}.html`);
     const html = tables.map((columns) => table(columns).html).join("");
     writeFileSync(path, `<!doctype html><meta charset="utf-8"><style>:root{color-scheme:light dark}</style>${html}`);
     const { page, trouble } = await openFile(browser(), path);

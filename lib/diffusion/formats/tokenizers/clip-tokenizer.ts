@@ -1,5 +1,6 @@
 import { Tokenizer as BpeTokenizer } from "@huggingface/tokenizers";
 import type { Tensor } from "../../../tensor/index.js";
+import { addedToken } from "./added-token.js";
 import {
   type EncodeOptions,
   type Encoding,
@@ -52,15 +53,7 @@ export class Tokenizer implements PromptTokenizer {
     this.#words = new RegExp(`${specials.map(literal).join("|")}|${clipPattern}`, "gu");
     this.#bpe = new BpeTokenizer(
       {
-        added_tokens: specials.map((content) => ({
-          id: idOf(content),
-          content,
-          single_word: false,
-          lstrip: false,
-          rstrip: false,
-          normalized: false,
-          special: true,
-        })),
+        added_tokens: specials.map((content) => addedToken(idOf(content), content)),
         normalizer: null,
         pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
         post_processor: null,

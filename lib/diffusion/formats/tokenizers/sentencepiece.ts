@@ -1,6 +1,7 @@
 import { WireReader } from "../../../onnx/codec/wire-reader.js";
 import { ModelFormatError } from "../../../onnx/index.js";
 import { ModelFolderError } from "../model-folder-error.js";
+import { addedToken } from "./added-token.js";
 
 // Fields and values of sentencepiece_model.proto.
 const modelField = { pieces: 1, trainer: 2, normalizer: 3 } as const;
@@ -52,11 +53,7 @@ export function tokenizerJsonOfSentencePiece(bytes: Buffer, file: string): Recor
   if (rule !== "nmt_nfkc" && rule !== "identity") return refuse("the normalization nmt_nfkc or identity", JSON.stringify(rule));
   const squeezed = normalizer[normalizerField.removeExtraWhitespaces] !== 0;
   return {
-    added_tokens: pieces.flatMap(({ piece, type }, id) =>
-      type === normalPiece
-        ? []
-        : { id, content: piece, single_word: false, lstrip: false, rstrip: false, normalized: false, special: type !== 4 },
-    ),
+    added_tokens: pieces.flatMap(({ piece, type }, id) => (type === normalPiece ? [] : addedToken(id, piece, type !== 4))),
     normalizer: {
       type: "Sequence",
       normalizers: [

@@ -1,4 +1,5 @@
 import { ModelFolderError } from "../model-folder-error.js";
+import { addedToken } from "./added-token.js";
 
 /** How BERT's tokenizer is set in `tokenizer_config.json`, under its names there. */
 export interface WordPieceSettings {
@@ -29,15 +30,7 @@ export function tokenizerJsonOfWordPieces(text: string, settings: WordPieceSetti
   const specials = [...new Set([pad_token, unk_token, cls_token, sep_token, mask_token])].filter((token) => ids.has(token));
   const around = (token: string): object => ({ SpecialToken: { id: token, type_id: 0 } });
   return {
-    added_tokens: specials.map((content) => ({
-      id: ids.get(content),
-      content,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-      special: true,
-    })),
+    added_tokens: specials.map((content) => addedToken(ids.get(content), content)),
     normalizer: {
       type: "BertNormalizer",
       clean_text: true,
